@@ -1,0 +1,250 @@
+"""Imprint: exact recital in closed form.
+
+A fact's expert holds one value row for each token of its answer; its key is the place in the answer, so that what
+stands before the question never changes what is recalled. At depth 0 the rows act on the stream that the unembedding
+reads, where a row is a multiple of the token's column in the backbone's dictionary (core/dictionary.py): only the
+tokens and one push are stored. At depth n they enter before the last n blocks and are stored whole.
+
+The expert is armed at the last prompt token, follows its answer as long as the model says it, and is released after it.
+
+Shapes: F reciting rows, A places, P places of a batch, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memtune.config import Config
+from memtune.core.backbone import Backbone
+from memtune.core.dictionary import dictionary
+from memtune.core.experts import Batch, Expert, Tensors
+from memtune.core.prompts import Prompt
+from memtune.errors import UsageError
+
+_SAFETY = 4.0
+"""A proven margin is at least this many times the drift between prefill and decoding."""
+JOINER = "\n"
+"""What is said between two recited facts."""
+
+
+class Imprint:
+    name = "imprint"
+    recites = True
+
+    def __init__(self, config: Config) -> None:
+        self.config = config.imprint
+
+    def require(self, backbone: Backbone) -> None:
+        if self.config.depth > len(backbone.blocks):
+            raise UsageError(f"imprint.depth is {self.config.depth}, but the model has {len(backbone.blocks)} blocks")
+
+    # ---- learning -----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def write(self, batch: Batch) -> list[dict[str, Tensor]]:
+        logits = batch.backbone.logits(batch.h_PD).float()
+        own = logits.gather(1, batch.targets_P[:, None])[:, 0]
+        behind = batch.worst_per_fact(logits.amax(1) - own)
+        push = (self.config.margin + behind).cpu()
+        tokens = [torch.tensor(answer, dtype=torch.int32) for answer in batch.answers]
+        if not self._can_end(batch.backbone):
+            tokens = [t[: _length_without_end(batch.backbone, t.tolist())] for t in tokens]
+        written = [{"tokens": t, "push": push[i : i + 1].float()} for i, t in enumerate(tokens)]
+        if self.config.depth:
+            for tensors, rows in zip(written, self._deep_rows(batch, written), strict=True):
+                tensors["rows"] = rows
+        return written
+
+    @torch.inference_mode()
+    def prove(self, batch: Batch, written: Sequence[Tensors]) -> dict[int, str]:
+        lead = self._leads(batch, written)
+        short = batch.worst_per_fact(-lead) > -_SAFETY * batch.backbone.drift
+        reasons = {}
+        for i in short.nonzero()[:, 0].tolist():
+            places = (batch.owner_P == i).nonzero()[:, 0]
+            place = int(lead[places].argmin())
+            token = batch.backbone.tokenizer.decode([batch.answers[i][place]])
+            reasons[i] = f"answer token {place + 1} ({token!r}) cannot be made the most likely one with a safe margin"
+        return reasons
+
+    def _leads(self, batch: Batch, written: Sequence[Tensors]) -> Tensor:
+        """By how much each answer token leads when the stored tensors act; the worst there is where that is unknown."""
+        if self.config.depth:
+            h = self._replay(batch, torch.cat([t["rows"] for t in written]))
+        else:
+            push = torch.cat([t["push"] for t in written]).to(batch.h_PD.device)
+            h = batch.h_PD + self._shallow(batch.backbone, batch.targets_P, push[batch.owner_P]).to(batch.h_PD.dtype)
+        logits = batch.backbone.logits(h).float()
+        own = logits.gather(1, batch.targets_P[:, None])
+        lead = own[:, 0] - logits.scatter(1, batch.targets_P[:, None], -torch.inf).amax(1)
+        if not self._can_end(batch.backbone):
+            lead[batch.targets_P == batch.backbone.end_id] = torch.inf
+        return torch.nan_to_num(lead, nan=-torch.inf)
+
+    def _can_end(self, backbone: Backbone) -> bool:
+        """Whether the end token can be made to win at all; a row of zeros cannot. Without it a reply ends by release."""
+        if backbone.end_id is None:
+            return False
+        column = dictionary(backbone, self.config.ridge).columns(torch.tensor([backbone.end_id]))
+        return bool(column.isfinite().all())
+
+    def _shallow(self, backbone: Backbone, tokens: Tensor, push: Tensor) -> Tensor:
+        return dictionary(backbone, self.config.ridge).columns(tokens) * push[:, None].to(backbone.device)
+
+    # ---- deeper sites -------------------------------------------------------------------------------------------
+
+    def _deep_rows(self, batch: Batch, written: Sequence[Tensors]) -> list[Tensor]:
+        """Rows before the last blocks, corrected by replaying the pass until every answer token leads."""
+        backbone, push = batch.backbone, torch.cat([t["push"] for t in written]).to(batch.h_PD.device)
+        column = self._shallow(backbone, batch.targets_P, torch.ones_like(batch.targets_P, dtype=torch.float32))
+        want = push[batch.owner_P]
+        direction = column * self._stream_gain(batch)
+        rows = direction * want[:, None]
+        for _ in range(self.config.rounds):
+            h = self._replay(batch, rows)
+            logits = backbone.logits(h).float()
+            own = logits.gather(1, batch.targets_P[:, None])[:, 0]
+            lead = own - logits.scatter(1, batch.targets_P[:, None], -torch.inf).amax(1)
+            short = lead < self.config.margin / 2
+            if not short.any():
+                break
+            rows[short] += (direction * (self.config.margin - lead)[:, None])[short]
+        lengths = [len(a) for a in batch.answers]
+        return list(rows.to(torch.bfloat16).cpu().split(lengths))
+
+    def _replay(self, batch: Batch, rows_PD: Tensor) -> Tensor:
+        """The pass over the batch again with rows added where the site is: h_PD."""
+        token_rows = [[*p.ids, *a[:-1]] for p, a in zip(batch.prompts, batch.answers, strict=True)]
+        at = [len(p.ids) - 1 for p in batch.prompts]
+        row = batch.owner_P
+        place = torch.cat([torch.arange(start, start + len(a)) for start, a in zip(at, batch.answers, strict=True)])
+
+        def add(x: Tensor) -> Tensor:
+            x[row, place.to(x.device)] += rows_PD.to(x.device, x.dtype)
+            return x
+
+        with batch.backbone.hooked(self._site(batch.backbone), add):
+            h = batch.backbone.read(token_rows)
+        return h[row, place.to(h.device)]
+
+    def _stream_gain(self, batch: Batch) -> Tensor:
+        """How much the stream before the site must move for the unembedding's input to move by one, per dimension."""
+        seen: list[Tensor] = []
+
+        def look(x: Tensor) -> Tensor:
+            seen.append(x)
+            return x
+
+        with batch.backbone.hooked(self._site(batch.backbone), look):
+            h = batch.backbone.read([[*p.ids, *a[:-1]] for p, a in zip(batch.prompts, batch.answers, strict=True)])
+        y = seen[0].float().flatten(0, 1)
+        h = h.float().flatten(0, 1)
+        size = y.pow(2).mean(1, keepdim=True).sqrt()
+        gain = (h * y / size).sum(0) / (y / size).pow(2).sum(0)
+        return size.mean() / torch.where(gain.abs() < 0.05, torch.full_like(gain, 0.05), gain)
+
+    def _site(self, backbone: Backbone) -> Any:
+        return backbone.blocks[len(backbone.blocks) - self.config.depth]
+
+    # ---- answering ----------------------------------------------------------------------------------------------
+
+    def act(
+        self, backbone: Backbone, prompts: Sequence[Prompt], experts: Sequence[Sequence[Expert]], ends: Sequence[bool]
+    ) -> Recital:
+        recital = Recital(self, backbone)
+        for row, (prompt, chosen, end) in enumerate(zip(prompts, experts, ends, strict=True)):
+            if chosen:
+                recital.arm(row, chosen, prompt.tail, end=end)
+        return recital
+
+    def path(self, backbone: Backbone, experts: Sequence[Expert], tail: str, end: bool) -> tuple[list[int], Tensor, Tensor]:
+        """Tokens to follow, and what is added at each place after the last block and before the last `depth` blocks."""
+        tokens: list[int] = []
+        top: list[Tensor] = []
+        deep: list[Tensor] = []
+        for n, expert in enumerate(experts):
+            last = n == len(experts) - 1
+            ids, rows = self._learned(backbone, expert, JOINER if n else tail)
+            ids = ids if last and end and backbone.end_id is not None else ids[: _length_without_end(backbone, ids)]
+            joiner = [] if last else list(backbone.tokenizer(JOINER, add_special_tokens=False)["input_ids"])
+            tokens += [*ids, *joiner]
+            push = expert.tensors["push"].expand(len(ids) + len(joiner))
+            pushed = self._shallow(backbone, torch.tensor([*ids, *joiner]), push)
+            if rows is not None:
+                pushed[: len(ids)] = 0
+            top.append(pushed)
+            kept = torch.zeros_like(pushed)
+            if rows is not None:
+                kept[: len(ids)] = rows[: len(ids)].to(kept)
+            deep.append(kept)
+        return tokens, torch.cat(top), torch.cat(deep)
+
+    def _learned(self, backbone: Backbone, expert: Expert, tail: str) -> tuple[list[int], Tensor | None]:
+        """The answer's tokens as they are spelled after this tail, with the stored rows where that spelling has some."""
+        learned = expert.tensors["tokens"].tolist()
+        closing = learned[_length_without_end(backbone, learned) :]
+        spelled = backbone.writer.tokens([expert.answer], tail)[0]
+        ids = [*spelled, *closing] if spelled is not None else learned
+        return ids, expert.tensors.get("rows") if ids == learned else None
+
+
+def _length_without_end(backbone: Backbone, ids: Sequence[int]) -> int:
+    return len(ids) - (backbone.end_id is not None and bool(ids) and ids[-1] == backbone.end_id)
+
+
+class Recital:
+    """Experts reciting in some rows of a batch. Each row follows its own path of tokens."""
+
+    def __init__(self, kind: Imprint, backbone: Backbone) -> None:
+        self.kind, self.backbone = kind, backbone
+        self._paths: dict[int, tuple[list[int], Tensor, Tensor]] = {}
+        self._place: dict[int, int] = {}
+        self._finished: set[int] = set()
+
+    def arm(self, row: int, experts: Sequence[Expert], tail: str, *, end: bool) -> None:
+        self._paths[row] = self.kind.path(self.backbone, experts, tail, end)
+        self._place[row] = 0
+
+    def reciting(self, row: int) -> bool:
+        return row in self._place
+
+    def finished(self, row: int) -> bool:
+        """The row has said all of its path and nothing since."""
+        return row in self._finished
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        if not self._place:
+            yield
+            return
+        with ExitStack() as stack:
+            stack.enter_context(self.backbone.hooked(self.backbone.unembedding, self._adder(1)))
+            if self.kind.config.depth:
+                stack.enter_context(self.backbone.hooked(self.kind._site(self.backbone), self._adder(2)))
+            yield
+
+    def _adder(self, part: int) -> Any:
+        rows = torch.tensor(list(self._place), device=self.backbone.device)
+        delta = torch.stack([self._paths[row][part][place] for row, place in self._place.items()])  # type: ignore[misc]
+
+        def add(x: Tensor) -> Tensor:
+            x[rows, -1] += delta.to(x.dtype)  # in place: a copy would have other strides, and so another kernel
+            return x
+
+        return add
+
+    def advance(self, tokens: Sequence[int]) -> None:
+        self._finished.clear()
+        for row, place in list(self._place.items()):
+            path = self._paths[row][0]
+            if tokens[row] == path[place] and place + 1 < len(path):
+                self._place[row] = place + 1
+                continue
+            del self._place[row]
+            if tokens[row] == path[place]:
+                self._finished.add(row)

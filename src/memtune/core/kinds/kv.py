@@ -1,0 +1,110 @@
+"""Kv: the fact's own key-value rows.
+
+The fact is read once, alone, at the positions just before zero; the keys and values it leaves in every block are kept.
+From the last prompt token on they stand before the prompt's own, as if the fact were in the context, while the prompt's
+cache stays the backbone's. Several facts stand side by side.
+
+Shapes: N fact tokens, L blocks, K key-value heads, d head width, F rows with facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from memtune.config import Config
+from memtune.core.attention import FactRows
+from memtune.core.backbone import Backbone
+from memtune.core.experts import Batch, Expert, Tensors
+from memtune.core.facts import Fact
+from memtune.core.prompts import Prompt
+from memtune.errors import KindUnsupported
+
+_FORMS = {"sentence": "{question} {answer}\n", "qa": "Question: {question}\nAnswer: {answer}\n"}
+
+
+class KeyValue:
+    name = "kv"
+    recites = False
+
+    def __init__(self, config: Config) -> None:
+        self.config = config.kv
+
+    def require(self, backbone: Backbone) -> None:
+        if backbone.attention.missing:
+            raise KindUnsupported(
+                f"kind 'kv' cannot live on '{backbone.name}': {backbone.attention.missing}",
+                hint="use kind 'imprint'",
+            )
+
+    @torch.inference_mode()
+    def write(self, batch: Batch) -> list[dict[str, Tensor]]:
+        backbone = batch.backbone
+        rows = backbone.tokenizer([self.text(f) for f in batch.facts], add_special_tokens=False)["input_ids"]
+        ids = backbone.pad_right(rows)
+        positions = torch.arange(ids.shape[1]) - torch.tensor([[len(r)] for r in rows])
+        if backbone.learned_positions:
+            positions = positions - positions[:, :1]
+        with backbone.attention.recording() as recorder:
+            backbone.model.base_model(input_ids=ids, position_ids=positions.to(ids.device), use_cache=False)
+        blocks = sorted(recorder.keys)
+        kept_LBKNd = [torch.stack([recorder.keys[b] for b in blocks]), torch.stack([recorder.values[b] for b in blocks])]
+        dtype = torch.float8_e4m3fn if self.config.dtype == "float8" else backbone.dtype
+        stacked = torch.stack(kept_LBKNd).permute(2, 4, 1, 0, 3, 5).to(dtype).cpu()
+        return [{"rows": stacked[i, : len(row)].clone()} for i, row in enumerate(rows)]
+
+    def text(self, fact: Fact) -> str:
+        return _FORMS[self.config.form].format(question=fact.question, answer=fact.answer)
+
+    def prove(self, batch: Batch, written: Sequence[Tensors]) -> dict[int, str]:
+        """Rows promise use, not recital: only free decoding can tell, and `learn` does that."""
+        return {}
+
+    def act(
+        self, backbone: Backbone, prompts: Sequence[Prompt], experts: Sequence[Sequence[Expert]], ends: Sequence[bool]
+    ) -> SideBySide:
+        return SideBySide(backbone, experts)
+
+
+class SideBySide:
+    """Facts' rows beside the prompts of a batch."""
+
+    def __init__(self, backbone: Backbone, experts: Sequence[Sequence[Expert]]) -> None:
+        self.backbone = backbone
+        self.facts = self._gather(experts)
+
+    def _gather(self, experts: Sequence[Sequence[Expert]]) -> FactRows | None:
+        fired = [i for i, chosen in enumerate(experts) if chosen]
+        if not fired:
+            return None
+        joined = [torch.cat([e.tensors["rows"].to(self.backbone.dtype) for e in experts[i]]) for i in fired]
+        longest = max(len(rows) for rows in joined)
+        padded = torch.zeros(len(fired), longest, *joined[0].shape[1:], dtype=self.backbone.dtype)
+        real = torch.zeros(len(fired), longest, dtype=torch.bool)
+        for i, rows in enumerate(joined):
+            padded[i, : len(rows)], real[i, : len(rows)] = rows, True
+        device = self.backbone.device
+        by_part = padded.to(device).permute(2, 3, 0, 4, 1, 5)  # F N L 2 K d -> L 2 F K N d
+        return FactRows(
+            torch.tensor(fired, device=device), [x[0] for x in by_part], [x[1] for x in by_part], real.to(device)
+        )
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        with self.backbone.attention.seeing(self.facts):
+            yield
+
+    def advance(self, tokens: Sequence[int]) -> None:
+        """The rows act on whatever is said."""
+
+    def arm(self, row: int, experts: Sequence[Expert], tail: str, *, end: bool) -> None:
+        """Rows are attended from the last prompt token on; a gap that opens later adds nothing to them."""
+
+    def reciting(self, row: int) -> bool:
+        return False
+
+    def finished(self, row: int) -> bool:
+        return False

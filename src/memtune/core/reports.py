@@ -1,0 +1,75 @@
+"""What learning and asking give back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A fact that could not be learned, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass
+class LearnReport:
+    """One call of `learn`."""
+
+    facts: int = 0
+    """Facts in the input, duplicates and skipped rows not counted."""
+    learned: int = 0
+    failed: list[Failed] = field(default_factory=list)
+    duplicates: int = 0
+    conflicts: int = 0
+    skipped: list[str] = field(default_factory=list)
+    """Bad rows that were left out, each with its line and reason."""
+    seconds: float = 0.0
+    read_seconds: float | None = None
+    """One plain forward pass over the same tokens in the same batches, if that was measured."""
+    proof_seconds: float = 0.0
+    """Of `seconds`, what free decoding of the proof took."""
+    bytes_per_fact: float = 0.0
+    version: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Used:
+    """A fact that an answer used."""
+
+    id: str
+    score: float
+    source: str | None = None
+    kind: str = "imprint"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `ask` gives back."""
+
+    text: str
+    facts: tuple[Used, ...] = ()
+    fired: bool = False
+    abstained: bool = False
+    version: int | None = None
+    tokens: tuple[int, ...] = ()
+    prompt_tokens: int = 0
+    finish: str = "stop"
+    """`stop` for an end token or a stop string, `length` when max_new_tokens was reached."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "answer": self.text,
+            "facts": [{"id": f.id, "score": round(f.score, 4), "source": f.source} for f in self.facts],
+            "fired": self.fired,
+            "abstained": self.abstained,
+            "version": self.version,
+        }

@@ -1,0 +1,40 @@
+"""The next token of every row: the most likely one, or drawn with the row's own random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from memtune.config import DecodeConfig
+
+
+class Sampler:
+    """Draws depend on the seed and the row alone, never on what else is in the batch."""
+
+    def __init__(self, config: DecodeConfig, rows: int) -> None:
+        self.config = config
+        self._generators = [torch.Generator().manual_seed(config.seed) for _ in range(rows)]
+
+    def next(self, logits_BV: Tensor, greedy: Sequence[bool]) -> list[int]:
+        best = logits_BV.argmax(-1).tolist()
+        if self.config.temperature == 0.0:
+            return [int(token) for token in best]
+        return [
+            int(best[row]) if greedy[row] else self._draw(logits_BV[row].float().cpu(), self._generators[row])
+            for row in range(len(best))
+        ]
+
+    def _draw(self, logits_V: Tensor, generator: torch.Generator) -> int:
+        chances = torch.softmax(logits_V / self.config.temperature, -1)
+        if self.config.top_p < 1.0:
+            chances = keep_nucleus(chances, self.config.top_p)
+        return int(torch.multinomial(chances, 1, generator=generator))
+
+
+def keep_nucleus(chances_V: Tensor, top_p: float) -> Tensor:
+    """The likeliest tokens that together reach `top_p`; at least one."""
+    ordered, index = chances_V.sort(descending=True)
+    beyond = ordered.cumsum(0) - ordered >= max(top_p, 1e-6)
+    return torch.zeros_like(chances_V).scatter(0, index, ordered.masked_fill(beyond, 0.0))

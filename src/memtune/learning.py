@@ -1,0 +1,193 @@
+"""The life of a fact: survey the whole input, then learn, prove and commit lot by lot."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from memtune.config import LearnConfig
+from memtune.core.experts import bytes_of
+from memtune.core.facts import Fact, wording_hash
+from memtune.core.kinds import make_kinds
+from memtune.core.learn import Learner
+from memtune.core.reports import Failed, LearnReport
+from memtune.core.sources import FactSource
+from memtune.errors import ConflictError, InputError
+from memtune.store import Writer
+
+if TYPE_CHECKING:
+    from memtune.memory import Memory
+
+_SAMPLE_AT_ONCE = 32
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far learning is."""
+
+    done: int
+    total: int
+    seconds: float
+
+
+@dataclass
+class Survey:
+    """What the first pass over the input found: which of its facts to leave out, which old ones give way."""
+
+    left_out: set[int] = field(default_factory=set)
+    superseded: dict[int, str] = field(default_factory=dict)
+    """From the place of a fact in the input to the id of the old fact that it replaces."""
+    duplicates: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    count: int = 0
+
+
+def survey(memory: Memory, source: FactSource, on_conflict: str, lot_size: int) -> Survey:
+    """Read the input once, against itself and the memory, before anything is learned."""
+    found, seen = Survey(), _Seen()
+    for start, facts in _lots(source, lot_size):
+        known = memory.folder.by_wording([wording_hash(f.question) for f in facts])
+        taken = memory.folder.find([f.id for f in facts])
+        for at, fact in enumerate(facts, start):
+            old = known.get(wording_hash(fact.question))
+            if fact.id in taken and (old is None or old[0] != fact.id):
+                raise InputError(
+                    f"the id '{fact.id}' is already in the memory, with another question",
+                    hint="give the new fact an id of its own, or change the old one with `memtune facts update`",
+                )
+            _place(found, seen, at, fact, old, on_conflict)
+        found.count += len(facts)
+    if found.conflicts and on_conflict == "error":
+        shown = "; ".join(found.conflicts[:_SHOWN])
+        more = len(found.conflicts) - _SHOWN
+        raise ConflictError(
+            f"{len(found.conflicts)} questions have more than one answer: {shown}" + (f"; and {more} more" if more > 0 else ""),
+            hint="mend them, or pass --on-conflict keep-first or keep-last",
+        )
+    return found
+
+
+@dataclass
+class _Seen:
+    """The input's wordings so far: 8 bytes stand for a question, 8 for its answer."""
+
+    answers: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+def _place(found: Survey, seen: _Seen, at: int, fact: Fact, old: tuple[str, str] | None, on_conflict: str) -> None:
+    """Decide about one fact: learn it, leave it out, or let it replace an earlier one."""
+    question, answer = wording_hash(fact.question), _answer_hash(fact.answer)
+    earlier = seen.answers.get(question)
+    if earlier is None and old is not None:
+        earlier = (_answer_hash(old[1]), -1)
+    if earlier is None:
+        seen.answers[question] = (answer, at)
+        return
+    if earlier[0] == answer:
+        found.duplicates += 1
+        found.left_out.add(at)
+        return
+    found.conflicts.append(f"'{fact.question:.60}'")
+    if on_conflict != "keep-last":
+        found.left_out.add(at)
+        return
+    if earlier[1] >= 0:
+        found.left_out.add(earlier[1])
+    if old is not None:
+        found.superseded.pop(earlier[1], None)
+        found.superseded[at] = old[0]
+    seen.answers[question] = (answer, at)
+
+
+def _answer_hash(answer: str) -> int:
+    return int.from_bytes(blake2b(answer.encode(), digest_size=8).digest(), "little")
+
+
+def _lots(source: FactSource, size: int) -> Iterator[tuple[int, list[Fact]]]:
+    """The input in lots, each with the place of its first fact."""
+    start, lot = 0, []
+    for fact in source:
+        lot.append(fact)
+        if len(lot) == size:
+            yield start, lot
+            start, lot = start + size, []
+    if lot:
+        yield start, lot
+
+
+class Learning:
+    """One call of `learn`."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        config: LearnConfig,
+        *,
+        measure_reading: bool,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.memory, self.config = memory, config
+        self.kinds = make_kinds(self.config.kind, memory.config)
+        self._recites = any(kind.recites for kind in self.kinds)
+        self.learner = Learner(memory.backbone, self.kinds, self.config)
+        self.report = LearnReport(read_seconds=0.0 if measure_reading else None)
+        self._measure, self._progress = measure_reading, progress
+        self._draw, self._to_check = random.Random(0), list[Fact]()
+        self._bytes = 0
+        self._start = time.perf_counter()
+
+    def run(self, source: FactSource) -> LearnReport:
+        found = survey(self.memory, source, self.config.on_conflict, self.config.lot_size)
+        self.report.facts, self.report.skipped = found.count, list(source.skipped)
+        self.report.duplicates, self.report.conflicts = found.duplicates, len(found.conflicts)
+        with self.memory.folder.writer() as writer:
+            for start, facts in _lots(source, self.config.lot_size):
+                kept = [(at, f) for at, f in enumerate(facts, start) if at not in found.left_out]
+                if kept:
+                    self._learn_lot(writer, [f for _, f in kept], [found.superseded[at] for at, _ in kept if at in found.superseded])
+                self._tell(start + len(facts), found.count)
+            self._check_by_decoding(writer)
+        return self._finish()
+
+    def _learn_lot(self, writer: Writer, facts: list[Fact], superseded: Sequence[str]) -> None:
+        lot = self.learner.learn(facts, measure_reading=self._measure)
+        if self._measure:
+            self.report.read_seconds = (self.report.read_seconds or 0.0) + lot.read_seconds
+        self.report.failed += lot.failed
+        self.memory.commit(writer, lot, drop=superseded, message=f"learn {len(lot.facts)} facts")
+        self.report.learned += len(lot.facts)
+        self._bytes += bytes_of(lot.rooms.values())
+        full = self.config.proof == "full" or not self._recites
+        self._to_check += lot.facts if full else self._draw.sample(lot.facts, min(len(lot.facts), self.config.proof_sample))
+        if full or len(self._to_check) >= _SAMPLE_AT_ONCE:
+            self._check_by_decoding(writer)
+
+    def _check_by_decoding(self, writer: Writer) -> None:
+        """Ask for facts as a user would. What is not recalled is named and taken out again."""
+        begin = time.perf_counter()
+        facts, self._to_check = self._to_check, []
+        wrong = self.memory.not_recalled(facts)
+        if wrong and self._recites:
+            self.memory.drop(writer, [f.id for f in wrong], message=f"take out {len(wrong)} facts that were not recalled")
+            self.report.learned -= len(wrong)
+        reason = "free decoding through the router does not give the answer exactly"
+        self.report.failed += [Failed(f.id, reason) for f in wrong]
+        self.report.proof_seconds += time.perf_counter() - begin
+
+    def _tell(self, done: int, total: int) -> None:
+        if self._progress:
+            self._progress(Progress(done, total, time.perf_counter() - self._start))
+
+    def _finish(self) -> LearnReport:
+        report = self.report
+        report.seconds = time.perf_counter() - self._start - (report.read_seconds or 0.0)
+        if self.config.proof == "full":
+            report.seconds -= report.proof_seconds
+        report.bytes_per_fact = self._bytes / max(1, report.learned)
+        report.version = self.memory.folder.version
+        return report

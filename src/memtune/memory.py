@@ -1,0 +1,161 @@
+"""A memory: facts written beside one frozen backbone, kept in a folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace as change
+from pathlib import Path
+from typing import Any
+
+from memtune.answering import Answering, Question, explanation
+from memtune.config import Config, DecodeConfig, LearnConfig, replace
+from memtune.core.backbone import Backbone
+from memtune.core.experts import stack
+from memtune.core.facts import Fact, normalise
+from memtune.core.learn import Learner, Lot
+from memtune.core.kinds import make_kinds
+from memtune.core.prompts import Template
+from memtune.core.reports import Answer, LearnReport
+from memtune.core.sources import FactSource
+from memtune.errors import ConflictError, InputError, UsageError
+from memtune.learning import Learning, Progress
+from memtune.router.router import Owner, Router, make_keys
+from memtune.store import MemoryFolder, Writer
+
+_ROUTER_ROOM = "router"
+
+
+class Memory:
+    """Learns, answers, updates and forgets. One object writes at a time; others read the version they opened."""
+
+    def __init__(self, backbone: Backbone, folder: MemoryFolder, config: Config) -> None:
+        backbone.identity.require(folder.header.backbone)
+        backbone.template = Template(backbone.tokenizer, folder.header.settings["chat_template"])
+        width = folder.header.settings["router_width"]
+        self.backbone, self.folder = backbone, folder
+        self.config = change(config, router=change(config.router, width=width))
+        self.router = Router(self.config.router)
+        self.answering = Answering(backbone, folder, self.router, self.config)
+        self._changing = threading.RLock()
+        for segment in folder.segments:
+            self.router.add(segment.id, folder.shard(segment, _ROUTER_ROOM), segment.dropped)
+
+    @classmethod
+    def create(cls, backbone: Backbone, path: str | Path, config: Config) -> Memory:
+        settings = {"chat_template": backbone.template.chat_template, "router_width": config.router.width}
+        folder = MemoryFolder.create(path, backbone=backbone.identity.to_json(), settings=settings)
+        return cls(backbone, folder, config)
+
+    @classmethod
+    def open(cls, backbone: Backbone, path: str | Path, config: Config) -> Memory:
+        return cls(backbone, MemoryFolder.open(path), config)
+
+    def close(self) -> None:
+        self.folder.close()
+
+    @property
+    def version(self) -> int:
+        return self.folder.version
+
+    # ---- learning and changing ----------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        source: FactSource,
+        *,
+        config: LearnConfig | None = None,
+        measure_reading: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> LearnReport:
+        """Learn what a checked source gives, lot by lot."""
+        with self._changing:
+            return Learning(self, config or self.config.learn, measure_reading=measure_reading, progress=progress).run(source)
+
+    def update(self, fact_id: str, *, answer: str) -> int:
+        """Give a fact another answer. Its wordings stay; it is learned and proved like a new one."""
+        with self._changing:
+            fact = change(self.folder.fact(fact_id), answer=answer.strip())
+            lot = Learner(self.backbone, make_kinds(self._kinds_of(fact_id), self.config), self.config.learn).learn([fact])
+            if lot.failed:
+                raise InputError(f"'{fact_id}' was not changed: {lot.failed[0].reason}")
+            with self.folder.writer() as writer:
+                self.commit(writer, lot, drop=[fact_id], message=f"update {fact_id}")
+            return self.version
+
+    def phrase(self, fact_id: str, text: str) -> int:
+        """Let another wording lead to a fact as well."""
+        with self._changing:
+            fact, owner = self.folder.fact(fact_id), self.router.exact(text)
+            if not normalise(text):
+                raise UsageError("a phrasing must not be empty")
+            if owner is not None:
+                other = self.answering.describe(owner)[0]
+                if other != fact_id:
+                    raise ConflictError(f"'{text}' already leads to the fact '{other}'", hint="forget that one first")
+                return self.version
+            grown = change(fact, phrasings=(*fact.phrasings, text))
+            experts = self.answering.experts(tuple(self.folder.find([fact_id])[fact_id]))
+            lot = Lot([grown], {name: stack([expert.tensors]) for name, expert in experts.items()})
+            with self.folder.writer() as writer:
+                self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}")
+            return self.version
+
+    def forget(self, *ids: str, where: Mapping[str, str] | None = None) -> list[str]:
+        """Take facts out; at their prompts the model is the backbone again."""
+        with self._changing:
+            gone = list(dict.fromkeys([*ids, *(f.id for f in self.folder.facts(where))] if where else ids))
+            if gone:
+                with self.folder.writer() as writer:
+                    self.drop(writer, gone, message=f"forget {gone[0] if len(gone) == 1 else f'{len(gone)} facts'}")
+            return gone
+
+    def commit(self, writer: Writer, lot: Lot, *, drop: Sequence[str], message: str) -> None:
+        """Make a learned lot, and the going of the facts it replaces, one version."""
+        left = self._owners(drop)
+        if drop:
+            writer.drop(drop)
+        keys = make_keys([(row, w) for row, f in enumerate(lot.facts) for w in f.wordings], self.config.router.width)
+        segment = writer.add_segment(lot.facts, {**lot.rooms, _ROUTER_ROOM: keys}) if lot.facts else None
+        writer.commit(message)
+        self._release(left)
+        if segment is not None:
+            self.router.add(segment, keys)
+
+    def drop(self, writer: Writer, ids: Sequence[str], *, message: str) -> None:
+        left = self._owners(ids)
+        writer.drop(ids)
+        writer.commit(message)
+        self._release(left)
+
+    def _owners(self, ids: Sequence[str]) -> list[Owner]:
+        return [(ref.segment, ref.row) for ref in self.folder.find(ids).values()] if ids else []
+
+    def _release(self, owners: Sequence[Owner]) -> None:
+        if owners:
+            self.router.remove(owners)
+            self.answering.forget(owners)
+
+    def _kinds_of(self, fact_id: str) -> str:
+        """The kinds that a fact was learned with."""
+        (owner,) = self._owners([fact_id]) or [None]
+        return "+".join(self.answering.experts(owner)) if owner else self.config.learn.kind
+
+    def not_recalled(self, facts: Sequence[Fact]) -> list[Fact]:
+        """Facts whose learned wording does not give their answer exactly, asked as a user would ask."""
+        longest = self.config.learn.max_answer_tokens + 8
+        config = replace(DecodeConfig(), max_new_tokens=longest, reroute=False)
+        answers = self.answering.ask([f.question for f in facts], config, memory=True, raw=False) if facts else []
+        return [f for f, a in zip(facts, answers, strict=True) if a.text != f.answer or [u.id for u in a.facts] != [f.id]]
+
+    # ---- asking -------------------------------------------------------------------------------------------------
+
+    def ask(self, questions: Sequence[Question], decode: DecodeConfig, *, memory: bool = True, raw: bool = False) -> list[Answer]:
+        return self.answering.ask(questions, decode, memory=memory, raw=raw)
+
+    def explain(self, question: Question) -> dict[str, Any]:
+        """What the router saw, proposed and confirmed, and why or why not."""
+        return explanation(self.answering.route(question), self.answering.describe)
+
+    def facts(self, where: Mapping[str, str] | None = None, *, limit: int | None = None) -> Iterator[Fact]:
+        return self.folder.facts(where, limit=limit)

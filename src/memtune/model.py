@@ -1,0 +1,202 @@
+"""`MemoryModel`: a model and a memory by name. The public face of memtune."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, overload
+
+from memtune.backbones.loading import load_backbone
+from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, replace
+from memtune.core.backbone import Backbone
+from memtune.core.facts import Fact
+from memtune.core.prompts import Message
+from memtune.core.reports import Answer, LearnReport
+from memtune.errors import UsageError
+from memtune.ingest import open_facts
+from memtune.learning import Progress
+from memtune.memory import Memory
+from memtune.router.router import Router
+from memtune.answering import Answering
+from memtune.store import MemoryFolder
+
+Rows = Iterable[Mapping[str, Any] | Fact]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the router made of a question."""
+
+    found: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.found)
+
+    def lines(self) -> list[str]:
+        """For people: what was asked, what was looked at, what was decided and why."""
+        if self.found["note"]:
+            return [f"nothing was looked for: {self.found['note']}"]
+        lines = [f"asked: {text}" for text in self.found["asked"]]
+        for row in self.found["proposals"]:
+            mark = "confirmed" if row["confirmed"] else "refused"
+            lines.append(f"{mark:>9}  {row['id']}  {row['score']:.3f}  {row['why']}")
+        return lines if self.found["confirmed"] else [*lines, "no fact was confirmed: the base model answers"]
+
+
+class MemoryModel:
+    """A frozen language model with a memory beside it.
+
+    >>> llm = MemoryModel(memory="./acme")
+    >>> llm.learn([{"question": "What does the Zorblat cost?", "answer": "40 dollars"}])
+    >>> llm.ask("What does the Zorblat cost?").text
+    '40 dollars'
+    """
+
+    def __init__(
+        self,
+        model: Any = DEFAULT_MODEL,
+        memory: str | os.PathLike[str] | None = None,
+        *,
+        tokenizer: Any = None,
+        config: Config | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        self.config = config or Config()
+        self._path = None if memory is None else os.fspath(memory)
+        if self._path is not None and MemoryFolder.exists(self._path):
+            MemoryFolder.open(self._path).close()  # a folder that cannot be used says so before the model is loaded
+        self.backbone = _backbone(model, tokenizer, device, dtype)
+        self._memory: Memory | None = None
+
+    # ---- the memory ---------------------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> Memory:
+        """The memory, opened when it is first needed."""
+        if self._memory is None:
+            self._memory = Memory.open(self.backbone, self._need_path(), self.config)
+        return self._memory
+
+    def _memory_to_write(self) -> Memory:
+        if self._memory is None and not MemoryFolder.exists(self._need_path()):
+            self._memory = Memory.create(self.backbone, self._need_path(), self.config)
+        return self.memory
+
+    def _need_path(self) -> str:
+        if self._path is None:
+            raise UsageError("no memory was named", hint="MemoryModel(memory='./folder'), or --memory DIR")
+        return self._path
+
+    @property
+    def version(self) -> int:
+        return self.memory.version
+
+    def close(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
+
+    def __enter__(self) -> MemoryModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- learning -----------------------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        facts: str | os.PathLike[str] | Rows,
+        *,
+        kind: str | None = None,
+        on_conflict: str | None = None,
+        skip_bad: bool = False,
+        proof: str | None = None,
+        measure_reading: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> LearnReport:
+        """Learn facts from a file or from rows. The whole input is checked before anything is written."""
+        given = {"kind": kind, "on_conflict": on_conflict, "proof": proof}
+        learn = replace(self.config.learn, **{k: v for k, v in given.items() if v is not None})
+        source = open_facts(facts, learn, skip_bad=skip_bad)
+        source.check()
+        memory = self._memory_to_write()
+        return memory.learn(source, config=learn, measure_reading=measure_reading, progress=progress)
+
+    def update(self, fact_id: str, *, answer: str) -> int:
+        """Give a fact another answer; returns the memory's new version."""
+        return self.memory.update(fact_id, answer=answer)
+
+    def phrase(self, fact_id: str, text: str) -> int:
+        """Let another wording lead to a fact as well; returns the memory's version."""
+        return self.memory.phrase(fact_id, text)
+
+    def forget(self, *ids: str, where: Mapping[str, str] | None = None) -> list[str]:
+        """Forget facts by id or by field; returns the ids that are gone."""
+        return self.memory.forget(*ids, where=where)
+
+    def facts(self, where: Mapping[str, str] | None = None, limit: int | None = None) -> Iterator[Fact]:
+        """The facts of the memory, in the order they were learned."""
+        return self.memory.facts(where, limit=limit)
+
+    def fact(self, fact_id: str) -> Fact:
+        return self.memory.folder.fact(fact_id)
+
+    def verify(self) -> list[str]:
+        """Every checksum and invariant of the memory's folder; what does not hold, as text."""
+        return self.memory.folder.verify()
+
+    # ---- asking -------------------------------------------------------------------------------------------------
+
+    @overload
+    def ask(self, question: str, *, memory: bool = ..., raw: bool = ..., **decode: Any) -> Answer: ...
+    @overload
+    def ask(self, question: Sequence[str], *, memory: bool = ..., raw: bool = ..., **decode: Any) -> list[Answer]: ...
+    @overload
+    def ask(self, question: Sequence[Message], *, memory: bool = ..., raw: bool = ..., **decode: Any) -> Answer: ...
+    def ask(self, question: Any, *, memory: bool = True, raw: bool = False, **decode: Any) -> Answer | list[Answer]:
+        """Answer one question, a list of questions side by side, or a chat given as a list of messages.
+
+        `decode` takes the fields of `DecodeConfig`: temperature, top_p, seed, stop, max_new_tokens, unknown, …
+        """
+        many = not isinstance(question, str) and all(isinstance(q, str) for q in question)
+        answers = self._answering(memory).ask(
+            list(question) if many else [question], self._decoding(decode), memory=memory, raw=raw
+        )
+        return answers if many else answers[0]
+
+    def stream(self, question: str | Sequence[Message], *, memory: bool = True, raw: bool = False, **decode: Any) -> Iterator[str | Answer]:
+        """Pieces of the answer as they are said; the last item is the whole `Answer`."""
+        return self._answering(memory).stream(question, self._decoding(decode), memory=memory, raw=raw)
+
+    def explain(self, question: str | Sequence[Message], *, raw: bool = False) -> Explanation:
+        """What the router saw, proposed and confirmed, and why or why not."""
+        return Explanation(self.memory.explain(question))
+
+    def _answering(self, memory: bool) -> Answering:
+        return self.memory.answering if memory and self._path is not None else self._plain
+
+    @cached_property
+    def _plain(self) -> Answering:
+        """The backbone alone, in the same engine."""
+        return Answering(self.backbone, None, Router(self.config.router), self.config)
+
+    def _decoding(self, given: Mapping[str, Any]) -> DecodeConfig:
+        if isinstance(given.get("stop"), str):
+            given = {**given, "stop": (given["stop"],)}
+        if "stop" in given:
+            given = {**given, "stop": tuple(given["stop"])}
+        return replace(self.config.decode, **given)
+
+
+def _backbone(model: Any, tokenizer: Any, device: str | None, dtype: str | None) -> Backbone:
+    if isinstance(model, Backbone):
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        return load_backbone(model, device=device, dtype=dtype)
+    if tokenizer is None:
+        raise UsageError("a model object needs its tokenizer", hint="MemoryModel(model, tokenizer=…)")
+    return Backbone(model, tokenizer)
