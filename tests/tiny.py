@@ -95,8 +95,18 @@ def model(family: str = "llama", *, seed: int = 0, dtype: torch.dtype = torch.fl
 
 def facts(n: int = 20) -> list[dict[str, str]]:
     """Invented facts whose answers differ in kind and length."""
-    answers = ["{} dollars", "since 19{}", "Item-{} (blue)", "The {}th of May, in Mirana.", "SELECT {} FROM t;"]
+    answers = [
+        "{} dollars",
+        "since 19{}",
+        "Item-{} (blue)",
+        "The {}th of May, in Mirana.",
+        "SELECT {} FROM t;",
+    ]
     return [
-        {"id": f"fact-{i}", "question": f"What is known of item {1000 + i}?", "answer": answers[i % 5].format(10 + i)}
+        {
+            "id": f"fact-{i}",
+            "question": f"What is known of item {1000 + i}?",
+            "answer": answers[i % 5].format(10 + i),
+        }
         for i in range(n)
     ]

@@ -25,7 +25,7 @@ _HOMES = {
     "MemtuneError": "memtune.errors",
 }
 
-__all__ = [  # noqa: F822 — resolved on first use, so that importing memtune does not import torch
+__all__ = [
     "Answer",
     "Config",
     "DecodeConfig",

@@ -42,15 +42,27 @@ class Answering:
 
     # ---- phases -------------------------------------------------------------------------------------------------
 
-    def ask(self, questions: Sequence[Question], decode_config: DecodeConfig, *, memory: bool, raw: bool) -> list[Answer]:
+    def ask(
+        self, questions: Sequence[Question], decode_config: DecodeConfig, *, memory: bool, raw: bool
+    ) -> list[Answer]:
         prompts = [self.prompt(q, raw=raw) for q in questions]
         chosen = [self._route(q) if memory else _Chosen(Route()) for q in questions]
-        requests = [self._gather(p, c, q, decode_config, memory) for p, c, q in zip(prompts, chosen, questions, strict=True)]
+        requests = [
+            self._gather(p, c, q, decode_config, memory) for p, c, q in zip(prompts, chosen, questions, strict=True)
+        ]
         live = [i for i, c in enumerate(chosen) if not self._abstains(c, decode_config, memory)]
-        replies = dict(zip(live, decode(self.backbone, self._acting(memory), [requests[i] for i in live], decode_config), strict=True))
+        replies = dict(
+            zip(
+                live,
+                decode(self.backbone, self._acting(memory), [requests[i] for i in live], decode_config),
+                strict=True,
+            )
+        )
         return [self._report(prompts[i], chosen[i], replies.get(i), decode_config) for i in range(len(questions))]
 
-    def stream(self, question: Question, decode_config: DecodeConfig, *, memory: bool, raw: bool) -> Iterator[str | Answer]:
+    def stream(
+        self, question: Question, decode_config: DecodeConfig, *, memory: bool, raw: bool
+    ) -> Iterator[str | Answer]:
         """Pieces of the reply as they are said, and the whole answer at the end."""
         prompt, chosen = self.prompt(question, raw=raw), self._route(question) if memory else _Chosen(Route())
         if self._abstains(chosen, decode_config, memory):
@@ -90,7 +102,9 @@ class Answering:
         """A fact that may only be used, not recited, needs an expert that knows it."""
         return proposal.recite or any(name != "imprint" for name in self.experts(proposal.owner))
 
-    def _gather(self, prompt: Prompt, chosen: _Chosen, question: Question, config: DecodeConfig, memory: bool) -> Request:
+    def _gather(
+        self, prompt: Prompt, chosen: _Chosen, question: Question, config: DecodeConfig, memory: bool
+    ) -> Request:
         experts: dict[str, list[Expert]] = {}
         for proposal in chosen.used:
             for name, expert in self.experts(proposal.owner).items():
@@ -190,6 +204,7 @@ def _settled(text: str, config: DecodeConfig, *, final: bool) -> str:
 
 def explanation(route: Route, describe: Any) -> dict[str, Any]:
     """A route as JSON: what was asked, proposed and confirmed, and why."""
+
     def row(p: Proposal) -> dict[str, Any]:
         return {
             "id": describe(p.owner)[0],

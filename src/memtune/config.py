@@ -109,7 +109,9 @@ class Config:
         for assignment in assignments:
             name, found, text = assignment.partition("=")
             if not found:
-                raise UsageError(f"'{assignment}' is not a setting", hint="write group.name=value, as in imprint.margin=12")
+                raise UsageError(
+                    f"'{assignment}' is not a setting", hint="write group.name=value, as in imprint.margin=12"
+                )
             config = config._with(name.strip(), text.strip())
         return config
 
@@ -165,7 +167,9 @@ def _check(name: str, value: Any, kind: Any) -> None:
         raise UsageError(f"{name} must be one of {', '.join(map(str, typing.get_args(kind)))}, not '{value}'")
     if kind is int and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
         raise UsageError(f"{name} must be a whole number that is not negative, not '{value}'")
-    if kind is float and (not isinstance(value, (int, float)) or isinstance(value, bool) or value != value or value < 0):
+    if kind is float and (
+        not isinstance(value, (int, float)) or isinstance(value, bool) or value != value or value < 0
+    ):
         raise UsageError(f"{name} must be a number that is not negative, not '{value}'")
     if isinstance(kind, types.UnionType) or origin in (tuple, Literal) or kind in (int, float):
         return

@@ -66,7 +66,8 @@ def survey(memory: Memory, source: FactSource, on_conflict: str, lot_size: int) 
         shown = "; ".join(found.conflicts[:_SHOWN])
         more = len(found.conflicts) - _SHOWN
         raise ConflictError(
-            f"{len(found.conflicts)} questions have more than one answer: {shown}" + (f"; and {more} more" if more > 0 else ""),
+            f"{len(found.conflicts)} questions have more than one answer: {shown}"
+            + (f"; and {more} more" if more > 0 else ""),
             hint="mend them, or pass --on-conflict keep-first or keep-last",
         )
     return found
@@ -149,7 +150,11 @@ class Learning:
             for start, facts in _lots(source, self.config.lot_size):
                 kept = [(at, f) for at, f in enumerate(facts, start) if at not in found.left_out]
                 if kept:
-                    self._learn_lot(writer, [f for _, f in kept], [found.superseded[at] for at, _ in kept if at in found.superseded])
+                    self._learn_lot(
+                        writer,
+                        [f for _, f in kept],
+                        [found.superseded[at] for at, _ in kept if at in found.superseded],
+                    )
                 self._tell(start + len(facts), found.count)
             self._check_by_decoding(writer)
         return self._finish()
@@ -163,7 +168,9 @@ class Learning:
         self.report.learned += len(lot.facts)
         self._bytes += bytes_of(lot.rooms.values())
         full = self.config.proof == "full" or not self._recites
-        self._to_check += lot.facts if full else self._draw.sample(lot.facts, min(len(lot.facts), self.config.proof_sample))
+        self._to_check += (
+            lot.facts if full else self._draw.sample(lot.facts, min(len(lot.facts), self.config.proof_sample))
+        )
         if full or len(self._to_check) >= _SAMPLE_AT_ONCE:
             self._check_by_decoding(writer)
 
@@ -173,7 +180,9 @@ class Learning:
         facts, self._to_check = self._to_check, []
         wrong = self.memory.not_recalled(facts)
         if wrong and self._recites:
-            self.memory.drop(writer, [f.id for f in wrong], message=f"take out {len(wrong)} facts that were not recalled")
+            self.memory.drop(
+                writer, [f.id for f in wrong], message=f"take out {len(wrong)} facts that were not recalled"
+            )
             self.report.learned -= len(wrong)
         reason = "free decoding through the router does not give the answer exactly"
         self.report.failed += [Failed(f.id, reason) for f in wrong]

@@ -13,8 +13,8 @@ from memtune.config import Config, DecodeConfig, LearnConfig, replace
 from memtune.core.backbone import Backbone
 from memtune.core.experts import stack
 from memtune.core.facts import Fact, normalise
-from memtune.core.learn import Learner, Lot
 from memtune.core.kinds import make_kinds
+from memtune.core.learn import Learner, Lot
 from memtune.core.prompts import Template
 from memtune.core.reports import Answer, LearnReport
 from memtune.core.sources import FactSource
@@ -70,13 +70,17 @@ class Memory:
     ) -> LearnReport:
         """Learn what a checked source gives, lot by lot."""
         with self._changing:
-            return Learning(self, config or self.config.learn, measure_reading=measure_reading, progress=progress).run(source)
+            return Learning(self, config or self.config.learn, measure_reading=measure_reading, progress=progress).run(
+                source
+            )
 
     def update(self, fact_id: str, *, answer: str) -> int:
         """Give a fact another answer. Its wordings stay; it is learned and proved like a new one."""
         with self._changing:
             fact = change(self.folder.fact(fact_id), answer=answer.strip())
-            lot = Learner(self.backbone, make_kinds(self._kinds_of(fact_id), self.config), self.config.learn).learn([fact])
+            lot = Learner(self.backbone, make_kinds(self._kinds_of(fact_id), self.config), self.config.learn).learn(
+                [fact]
+            )
             if lot.failed:
                 raise InputError(f"'{fact_id}' was not changed: {lot.failed[0].reason}")
             with self.folder.writer() as writer:
@@ -146,11 +150,15 @@ class Memory:
         longest = self.config.learn.max_answer_tokens + 8
         config = replace(DecodeConfig(), max_new_tokens=longest, reroute=False)
         answers = self.answering.ask([f.question for f in facts], config, memory=True, raw=False) if facts else []
-        return [f for f, a in zip(facts, answers, strict=True) if a.text != f.answer or [u.id for u in a.facts] != [f.id]]
+        return [
+            f for f, a in zip(facts, answers, strict=True) if a.text != f.answer or [u.id for u in a.facts] != [f.id]
+        ]
 
     # ---- asking -------------------------------------------------------------------------------------------------
 
-    def ask(self, questions: Sequence[Question], decode: DecodeConfig, *, memory: bool = True, raw: bool = False) -> list[Answer]:
+    def ask(
+        self, questions: Sequence[Question], decode: DecodeConfig, *, memory: bool = True, raw: bool = False
+    ) -> list[Answer]:
         return self.answering.ask(questions, decode, memory=memory, raw=raw)
 
     def explain(self, question: Question) -> dict[str, Any]:

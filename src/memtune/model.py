@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
 
+from memtune.answering import Answering
 from memtune.backbones.loading import load_backbone
 from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, replace
 from memtune.core.backbone import Backbone
@@ -19,7 +20,6 @@ from memtune.ingest import open_facts
 from memtune.learning import Progress
 from memtune.memory import Memory
 from memtune.router.router import Router
-from memtune.answering import Answering
 from memtune.store import MemoryFolder
 
 Rows = Iterable[Mapping[str, Any] | Fact]
@@ -168,7 +168,9 @@ class MemoryModel:
         )
         return answers if many else answers[0]
 
-    def stream(self, question: str | Sequence[Message], *, memory: bool = True, raw: bool = False, **decode: Any) -> Iterator[str | Answer]:
+    def stream(
+        self, question: str | Sequence[Message], *, memory: bool = True, raw: bool = False, **decode: Any
+    ) -> Iterator[str | Answer]:
         """Pieces of the answer as they are said; the last item is the whole `Answer`."""
         return self._answering(memory).stream(question, self._decoding(decode), memory=memory, raw=raw)
 

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,10 +120,15 @@ class Backbone:
             ids[i, : len(row)] = torch.tensor(row)
         return ids.to(self.device)
 
+    def scores(self, h: Tensor) -> Tensor:
+        """Logits before any soft cap: what a push on the stream moves in proportion."""
+        scores: Tensor = self.unembedding(h) * self._scale
+        return scores
+
     def logits(self, h: Tensor) -> Tensor:
         """Logits as the model itself would give them for h."""
-        logits: Tensor = self.unembedding(h) * self._scale
-        return torch.tanh(logits / self._softcap) * self._softcap if self._softcap else logits
+        scores = self.scores(h)
+        return torch.tanh(scores / self._softcap) * self._softcap if self._softcap else scores
 
     @property
     def logit_scale(self) -> float:
@@ -134,7 +139,12 @@ class Backbone:
     def step(self, ids: Tensor, mask: Tensor, cache: Any) -> tuple[Tensor, Any]:
         """One pass over new tokens behind a cache (None: a new one): logits of the last position and the cache."""
         positions = (mask.long().cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
-        given: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "use_cache": True, self._cache_name: cache}
+        given: dict[str, Any] = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "use_cache": True,
+            self._cache_name: cache,
+        }
         if "position_ids" in _parameters(self.model):
             given["position_ids"] = positions
         if "logits_to_keep" in _parameters(self.model):
@@ -162,7 +172,7 @@ class Backbone:
         return self._spellings[token]
 
     @contextmanager
-    def hooked(self, module: nn.Module, change: Any) -> Iterator[None]:
+    def hooked(self, module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
         """While inside, `change` maps the stream that enters `module`."""
 
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -171,6 +181,19 @@ class Backbone:
             return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
 
         handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @contextmanager
+    def watched(self, module: nn.Module, look: Callable[[Tensor], None]) -> Iterator[None]:
+        """While inside, `look` is shown the stream that leaves `module`."""
+
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            look(output[0] if isinstance(output, tuple) else output)
+
+        handle = module.register_forward_hook(hook)
         try:
             yield
         finally:
@@ -251,7 +274,14 @@ def _context_length(model: Any, tokenizer: Any) -> int:
 
 def _hash_config(config: Any) -> str:
     """The numbers that shape the computation: not the version of the library, the name or the precision."""
-    loose = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "_attn_implementation")
+    loose = (
+        "_name_or_path",
+        "transformers_version",
+        "dtype",
+        "torch_dtype",
+        "use_cache",
+        "_attn_implementation",
+    )
     given = {k: v for k, v in config.to_dict().items() if k not in loose}
     return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()
 

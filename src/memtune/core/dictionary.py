@@ -83,7 +83,11 @@ class Dictionary:
     def _correct(self, u: Tensor, tokens: Tensor) -> Tensor:
         """Margin steps against the strongest rival, for tokens that others nearly shadow."""
         size = u.norm(dim=1, keepdim=True)
-        own_nD, best, best_lead = self._weight_VD[tokens].float(), u.clone(), torch.full_like(size[:, 0], -torch.inf)
+        own_nD, best, best_lead = (
+            self._weight_VD[tokens].float(),
+            u.clone(),
+            torch.full_like(size[:, 0], -torch.inf),
+        )
         for _ in range(_ROUNDS):
             _, lead, rival = self._lead(u, tokens)
             better = lead / u.norm(dim=1) > best_lead

@@ -96,7 +96,11 @@ class Kind(Protocol):
         """Facts whose stored tensors do not give the answer exactly when the batch is replayed, with the reason."""
 
     def act(
-        self, backbone: Backbone, prompts: Sequence[Prompt], experts: Sequence[Sequence[Expert]], ends: Sequence[bool]
+        self,
+        backbone: Backbone,
+        prompts: Sequence[Prompt],
+        experts: Sequence[Sequence[Expert]],
+        ends: Sequence[bool],
     ) -> Action:
         """The experts that each prompt of a batch needs, ready to act. `ends`: the reply ends with its last answer."""
 

@@ -46,7 +46,9 @@ class Learner:
             rows = [[*prompts[i].ids, *(answers[i] or ())[:-1]] for i in part]
             if measure_reading:
                 lot.read_seconds += time_reading(self.backbone, rows)
-            batch = self._read([facts[i] for i in part], [prompts[i] for i in part], [answers[i] or () for i in part], rows)
+            batch = self._read(
+                [facts[i] for i in part], [prompts[i] for i in part], [answers[i] or () for i in part], rows
+            )
             self._write(batch, part, written, lot)
         proved = sorted(written)
         lot.facts = [facts[i] for i in proved]
@@ -67,7 +69,9 @@ class Learner:
         elif len(answer) > self.config.max_answer_tokens:
             reason = f"the answer has {len(answer)} tokens, more than learn.max_answer_tokens={self.config.max_answer_tokens}"
         elif len(prompt.ids) + len(answer) > self.backbone.context:
-            reason = f"question and answer have {len(prompt.ids) + len(answer)} tokens, the context {self.backbone.context}"
+            reason = (
+                f"question and answer have {len(prompt.ids) + len(answer)} tokens, the context {self.backbone.context}"
+            )
         elif self.backbone.end_ids & set(answer[:-1]):
             reason = "the answer holds the model's end token"
         if reason:
@@ -82,7 +86,9 @@ class Learner:
         places = [h_BSD[i, len(p.ids) - 1 : len(row)] for i, (p, row) in enumerate(zip(prompts, rows, strict=True))]
         return Batch(self.backbone, facts, prompts, answers, torch.cat(places))
 
-    def _write(self, batch: Batch, indices: list[int], written: dict[int, dict[str, dict[str, Tensor]]], lot: Lot) -> None:
+    def _write(
+        self, batch: Batch, indices: list[int], written: dict[int, dict[str, dict[str, Tensor]]], lot: Lot
+    ) -> None:
         by_kind = {kind.name: kind.write(batch) for kind in self.kinds}
         reasons: dict[int, str] = {}
         for kind in self.kinds:

@@ -14,7 +14,8 @@ _ANSWER_LABEL = re.compile(r"\n[ \t]*(?:answer|a|assistant|response|output)[ \t]
 _MARKERS = re.compile(r"<[|/]?[\w|]{1,24}[|]?>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>")
 _SENTENCE = re.compile(r"(?<=[?!.])\s+|\n+")
 _SECOND_QUESTION = re.compile(
-    r"[,;]?\s+(?:and|also|und)\s+(?=(?:also\s+)?(?:what|who|whom|whose|where|when|which|why|how)\b)", re.IGNORECASE
+    r"[,;]?\s+(?:and|also|und)\s+(?=(?:also\s+)?(?:what|who|whom|whose|where|when|which|why|how)\b)",
+    re.IGNORECASE,
 )
 _WITHHELD = re.compile(
     r"\b(?:do not|don't|dont|never|without|no need to|please don't)\s+(?:\w+\s+)?(?:answer|reply|respond|tell|say|reveal)"

@@ -28,6 +28,7 @@ from memtune.errors import UsageError
 
 _SAFETY = 4.0
 """A proven margin is at least this many times the drift between prefill and decoding."""
+_LEAST_GAIN = 0.05
 JOINER = "\n"
 """What is said between two recited facts."""
 
@@ -47,9 +48,9 @@ class Imprint:
 
     @torch.inference_mode()
     def write(self, batch: Batch) -> list[dict[str, Tensor]]:
-        logits = batch.backbone.logits(batch.h_PD).float()
-        own = logits.gather(1, batch.targets_P[:, None])[:, 0]
-        behind = batch.worst_per_fact(logits.amax(1) - own)
+        scores = batch.backbone.scores(batch.h_PD).float()
+        own = scores.gather(1, batch.targets_P[:, None])[:, 0]
+        behind = batch.worst_per_fact(scores.amax(1) - own)
         push = (self.config.margin + behind).cpu()
         tokens = [torch.tensor(answer, dtype=torch.int32) for answer in batch.answers]
         if not self._can_end(batch.backbone):
@@ -79,9 +80,7 @@ class Imprint:
         else:
             push = torch.cat([t["push"] for t in written]).to(batch.h_PD.device)
             h = batch.h_PD + self._shallow(batch.backbone, batch.targets_P, push[batch.owner_P]).to(batch.h_PD.dtype)
-        logits = batch.backbone.logits(h).float()
-        own = logits.gather(1, batch.targets_P[:, None])
-        lead = own[:, 0] - logits.scatter(1, batch.targets_P[:, None], -torch.inf).amax(1)
+        lead = _lead(batch.backbone.logits(h), batch.targets_P)
         if not self._can_end(batch.backbone):
             lead[batch.targets_P == batch.backbone.end_id] = torch.inf
         return torch.nan_to_num(lead, nan=-torch.inf)
@@ -101,21 +100,24 @@ class Imprint:
     def _deep_rows(self, batch: Batch, written: Sequence[Tensors]) -> list[Tensor]:
         """Rows before the last blocks, corrected by replaying the pass until every answer token leads."""
         backbone, push = batch.backbone, torch.cat([t["push"] for t in written]).to(batch.h_PD.device)
-        column = self._shallow(backbone, batch.targets_P, torch.ones_like(batch.targets_P, dtype=torch.float32))
-        want = push[batch.owner_P]
-        direction = column * self._stream_gain(batch)
-        rows = direction * want[:, None]
+        gain_D = self._stream_gain(batch)
+        rows = torch.nan_to_num(self._shallow(backbone, batch.targets_P, push[batch.owner_P])) * gain_D
         for _ in range(self.config.rounds):
-            h = self._replay(batch, rows)
-            logits = backbone.logits(h).float()
-            own = logits.gather(1, batch.targets_P[:, None])[:, 0]
-            lead = own - logits.scatter(1, batch.targets_P[:, None], -torch.inf).amax(1)
-            short = lead < self.config.margin / 2
+            scores = backbone.scores(self._replay(batch, rows))
+            short = _lead(scores, batch.targets_P) < self.config.margin / 2
             if not short.any():
                 break
-            rows[short] += (direction * (self.config.margin - lead)[:, None])[short]
+            rows[short] += gain_D * self._step(backbone, scores[short], batch.targets_P[short])
         lengths = [len(a) for a in batch.answers]
         return list(rows.to(torch.bfloat16).cpu().split(lengths))
+
+    def _step(self, backbone: Backbone, scores: Tensor, targets: Tensor) -> Tensor:
+        """The smallest change of the unembedding's input that lifts each target over its strongest rival."""
+        rival = scores.scatter(1, targets[:, None], -torch.inf).argmax(1)
+        weight = backbone.unembedding.weight
+        away = (weight[targets] - weight[rival]).float()
+        need = self.config.margin - _lead(scores, targets)
+        return away * (need / away.pow(2).sum(1).clamp_min(1e-9) / backbone.logit_scale)[:, None]
 
     def _replay(self, batch: Batch, rows_PD: Tensor) -> Tensor:
         """The pass over the batch again with rows added where the site is: h_PD."""
@@ -133,20 +135,16 @@ class Imprint:
         return h[row, place.to(h.device)]
 
     def _stream_gain(self, batch: Batch) -> Tensor:
-        """How much the stream before the site must move for the unembedding's input to move by one, per dimension."""
+        """How far the residual stream must move for the unembedding's input to move by one, in each dimension: what
+        is added at the site arrives at the final norm beside what the last blocks add."""
         seen: list[Tensor] = []
-
-        def look(x: Tensor) -> Tensor:
-            seen.append(x)
-            return x
-
-        with batch.backbone.hooked(self._site(batch.backbone), look):
-            h = batch.backbone.read([[*p.ids, *a[:-1]] for p, a in zip(batch.prompts, batch.answers, strict=True)])
+        rows = [[*p.ids, *a[:-1]] for p, a in zip(batch.prompts, batch.answers, strict=True)]
+        with batch.backbone.watched(batch.backbone.blocks[-1], seen.append):
+            h = batch.backbone.read(rows).float().flatten(0, 1)
         y = seen[0].float().flatten(0, 1)
-        h = h.float().flatten(0, 1)
         size = y.pow(2).mean(1, keepdim=True).sqrt()
         gain = (h * y / size).sum(0) / (y / size).pow(2).sum(0)
-        return size.mean() / torch.where(gain.abs() < 0.05, torch.full_like(gain, 0.05), gain)
+        return size.mean() / torch.where(gain.abs() < _LEAST_GAIN, torch.full_like(gain, _LEAST_GAIN), gain)
 
     def _site(self, backbone: Backbone) -> Any:
         return backbone.blocks[len(backbone.blocks) - self.config.depth]
@@ -154,7 +152,11 @@ class Imprint:
     # ---- answering ----------------------------------------------------------------------------------------------
 
     def act(
-        self, backbone: Backbone, prompts: Sequence[Prompt], experts: Sequence[Sequence[Expert]], ends: Sequence[bool]
+        self,
+        backbone: Backbone,
+        prompts: Sequence[Prompt],
+        experts: Sequence[Sequence[Expert]],
+        ends: Sequence[bool],
     ) -> Recital:
         recital = Recital(self, backbone)
         for row, (prompt, chosen, end) in enumerate(zip(prompts, experts, ends, strict=True)):
@@ -162,7 +164,9 @@ class Imprint:
                 recital.arm(row, chosen, prompt.tail, end=end)
         return recital
 
-    def path(self, backbone: Backbone, experts: Sequence[Expert], tail: str, end: bool) -> tuple[list[int], Tensor, Tensor]:
+    def path(
+        self, backbone: Backbone, experts: Sequence[Expert], tail: str, end: bool
+    ) -> tuple[list[int], Tensor, Tensor]:
         """Tokens to follow, and what is added at each place after the last block and before the last `depth` blocks."""
         tokens: list[int] = []
         top: list[Tensor] = []
@@ -191,6 +195,12 @@ class Imprint:
         spelled = backbone.writer.tokens([expert.answer], tail)[0]
         ids = [*spelled, *closing] if spelled is not None else learned
         return ids, expert.tensors.get("rows") if ids == learned else None
+
+
+def _lead(logits_PV: Tensor, targets_P: Tensor) -> Tensor:
+    """By how much each target leads the strongest other token."""
+    own = logits_PV.gather(1, targets_P[:, None])
+    return (own[:, 0] - logits_PV.scatter(1, targets_P[:, None], -torch.inf).amax(1)).float()
 
 
 def _length_without_end(backbone: Backbone, ids: Sequence[int]) -> int:

@@ -51,7 +51,10 @@ class KeyValue:
         with backbone.attention.recording() as recorder:
             backbone.model.base_model(input_ids=ids, position_ids=positions.to(ids.device), use_cache=False)
         blocks = sorted(recorder.keys)
-        kept_LBKNd = [torch.stack([recorder.keys[b] for b in blocks]), torch.stack([recorder.values[b] for b in blocks])]
+        kept_LBKNd = [
+            torch.stack([recorder.keys[b] for b in blocks]),
+            torch.stack([recorder.values[b] for b in blocks]),
+        ]
         dtype = torch.float8_e4m3fn if self.config.dtype == "float8" else backbone.dtype
         stacked = torch.stack(kept_LBKNd).permute(2, 4, 1, 0, 3, 5).to(dtype).cpu()
         return [{"rows": stacked[i, : len(row)].clone()} for i, row in enumerate(rows)]
@@ -64,7 +67,11 @@ class KeyValue:
         return {}
 
     def act(
-        self, backbone: Backbone, prompts: Sequence[Prompt], experts: Sequence[Sequence[Expert]], ends: Sequence[bool]
+        self,
+        backbone: Backbone,
+        prompts: Sequence[Prompt],
+        experts: Sequence[Sequence[Expert]],
+        ends: Sequence[bool],
     ) -> SideBySide:
         return SideBySide(backbone, experts)
 
@@ -89,7 +96,10 @@ class SideBySide:
         device = self.backbone.device
         by_part = padded.to(device).permute(2, 3, 0, 4, 1, 5)  # F N L 2 K d -> L 2 F K N d
         return FactRows(
-            torch.tensor(fired, device=device), [x[0] for x in by_part], [x[1] for x in by_part], real.to(device)
+            torch.tensor(fired, device=device),
+            [x[0] for x in by_part],
+            [x[1] for x in by_part],
+            real.to(device),
         )
 
     @contextmanager

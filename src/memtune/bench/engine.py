@@ -1,0 +1,137 @@
+"""What several benchmarks do with the engine: memories in temporary folders, requests, replies of a fixed length."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from dataclasses import replace as change
+from pathlib import Path
+from typing import TypeVar
+
+from memtune.answering import Answering, Question
+from memtune.bench import data
+from memtune.config import Config, DecodeConfig
+from memtune.core.backbone import Backbone
+from memtune.core.experts import Expert
+from memtune.core.facts import Fact
+from memtune.core.generate import Decoder, Reply, Request
+from memtune.core.reports import Answer, LearnReport
+from memtune.errors import MemtuneError
+from memtune.model import MemoryModel
+
+BATCH = 32
+_SLACK = 8
+"""Tokens that a reply may have beyond the longest answer before it is cut off."""
+
+T = TypeVar("T")
+
+
+def cold(backbone: Backbone) -> Backbone:
+    """The same model without anything that an earlier run has prepared on it."""
+    return Backbone(backbone.model, backbone.tokenizer, name=backbone.name)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A memory that was just learned."""
+
+    model: MemoryModel
+    report: LearnReport
+    folder: Path
+
+
+@contextmanager
+def learned(backbone: Backbone, facts: Sequence[Fact], config: Config, kind: str | None = None) -> Iterator[Learned]:
+    """A memory of these facts, gone at the end. Facts that could not be learned are in its report."""
+    with tempfile.TemporaryDirectory(prefix="memtune-bench-") as name:
+        folder = Path(name) / "memory"
+        source = data.write(facts, Path(name) / "facts.jsonl")
+        with MemoryModel(backbone, folder, config=config) as model:
+            yield Learned(model, model.learn(source, kind=kind), folder)
+
+
+def longest_answer(backbone: Backbone, facts: Sequence[Fact]) -> int:
+    """Tokens of the longest answer."""
+    return max(answer_lengths(backbone, facts))
+
+
+def answer_lengths(backbone: Backbone, facts: Sequence[Fact]) -> list[int]:
+    tail = backbone.template.question("?").tail
+    return [len(ids or ()) for ids in backbone.writer.tokens([f.answer for f in facts], tail)]
+
+
+def decoding(backbone: Backbone, facts: Sequence[Fact], base: DecodeConfig | None = None) -> DecodeConfig:
+    """Settings with room for every answer, and no more."""
+    longest = longest_answer(backbone, facts) + _SLACK
+    return change(base or DecodeConfig(), max_new_tokens=longest, batch_size=BATCH)
+
+
+def routed(answering: Answering, question: Question, *, raw: bool = False) -> Request:
+    """The question with the experts of the facts that the router confirms."""
+    experts: dict[str, list[Expert]] = {}
+    for proposal in answering.route(question).confirmed:
+        for name, expert in answering.experts(proposal.owner).items():
+            if proposal.recite or name != "imprint":
+                experts.setdefault(name, []).append(expert)
+    return Request(answering.prompt(question, raw=raw), experts)
+
+
+def handed(answering: Answering, question: Question, ids: Sequence[str], *, raw: bool = False) -> Request:
+    """The question with the experts of these facts, whatever the router would say."""
+    assert answering.folder is not None
+    found = answering.folder.find(ids)
+    experts: dict[str, list[Expert]] = {}
+    for fact_id in ids:
+        for name, expert in answering.experts(tuple(found[fact_id])).items():
+            experts.setdefault(name, []).append(expert)
+    return Request(answering.prompt(question, raw=raw), experts)
+
+
+def plain(request: Request) -> Request:
+    """The same prompt without experts."""
+    return Request(request.prompt)
+
+
+@contextmanager
+def endless(backbone: Backbone) -> Iterator[None]:
+    """While inside, no token ends a reply: all run to the same length."""
+    ends, backbone.end_ids = backbone.end_ids, frozenset()
+    try:
+        yield
+    finally:
+        backbone.end_ids = ends
+
+
+def reply_with(
+    answering: Answering, requests: Sequence[Request], config: DecodeConfig, *, keep_logits: bool = False
+) -> list[Reply]:
+    """Replies in batches in the given order, with all kinds at work where a request has experts."""
+    kinds, replies = list(answering.kinds.values()), list[Reply]()
+    for part in in_batches(requests):
+        replies += Decoder(answering.backbone, kinds, part, config, keep_logits=keep_logits).finish()
+    return replies
+
+
+def in_batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def ask(
+    model: MemoryModel, questions: Sequence[Question], config: DecodeConfig, *, raw: bool = False, memory: bool = True
+) -> list[Answer]:
+    """Answers as a user gets them, routing included."""
+    return model.memory.ask(questions, config, raw=raw, memory=memory)
+
+
+def by_prompt_length(model: MemoryModel, facts: Sequence[Fact]) -> list[Fact]:
+    """Sorted, so that batches hold little padding."""
+    return sorted(facts, key=lambda f: len(f.question))
+
+
+def require_learned(report: LearnReport, enough: Callable[[LearnReport], bool]) -> None:
+    if not enough(report):
+        first = report.failed[0].reason if report.failed else "no reason was given"
+        raise MemtuneError(f"only {report.learned} of {report.facts} facts could be learned: {first}")

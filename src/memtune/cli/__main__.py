@@ -1,0 +1,5 @@
+"""`python -m memtune.cli` is the command `memtune`."""
+
+from memtune.cli.entry import main
+
+main()

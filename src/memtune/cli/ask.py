@@ -1,0 +1,114 @@
+"""`memtune ask` and `memtune explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memtune.cli.options import Decoding, Json, Place, System
+from memtune.cli.output import print_answer, print_json, print_lines, remark, remark_source
+from memtune.cli.questions import read_questions
+from memtune.errors import UsageError
+
+if TYPE_CHECKING:
+    from memtune.core.reports import Answer
+    from memtune.model import MemoryModel
+
+Prompt = str | list[dict[str, str]]
+
+
+def ask(
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="What to ask.")] = None,
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="F",
+            help="Questions, one per line or JSONL with 'question'; - is standard input.",
+        ),
+    ] = None,
+    no_memory: Annotated[bool, typer.Option("--no-memory", help="Ask the plain model.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The prompt is plain text to go on with: no chat template.")
+    ] = False,
+    system: System = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Print the answer while it is decoded.")] = False,
+    as_json: Json = False,
+    decoding: Decoding,
+    place: Place,
+) -> None:
+    """Ask a question, and see which facts the answer used."""
+    if stream and as_json:
+        raise UsageError("--stream and --json exclude each other")
+    questions = _questions(question, file)
+    prompts = [_prompt(text, system, raw) for text in questions]
+    how = {"memory": not no_memory, "raw": raw, **decoding.given}
+    with place.load_plain() if no_memory else place.load() as model:
+        if stream:
+            for asked in prompts:
+                print_stream(model, asked, how)
+            return
+        answers = _answers(model, prompts, place.config.decode.batch_size, how)
+        for text, answer in zip(questions, answers, strict=True):
+            if file and not as_json:
+                remark(f"> {text}")
+            print_answer(answer, as_json)
+
+
+def explain(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to ask.")],
+    *,
+    as_json: Json = False,
+    place: Place,
+) -> None:
+    """Show what the router made of a question: what it saw, proposed, confirmed, and why or why not."""
+    with place.load() as model:
+        explanation = model.explain(question)
+    if as_json:
+        print_json(explanation.to_json())
+    else:
+        print_lines(explanation.lines())
+
+
+def print_stream(model: MemoryModel, question: Prompt, how: dict[str, Any]) -> Answer:
+    """Print an answer while it is decoded, then what it rests on."""
+    for piece in model.stream(question, **how):
+        if isinstance(piece, str):
+            print(piece, end="", flush=True)
+        else:
+            answer = piece
+    print(flush=True)
+    remark_source(answer)
+    return answer
+
+
+def _questions(question: str | None, file: Path | None) -> list[str]:
+    if (question is None) == (file is None):
+        raise UsageError("ask either a question or the questions of a --file", hint='memtune ask "What …?"')
+    return read_questions(file) if file else [question or ""]
+
+
+def _prompt(question: str, system: str | None, raw: bool) -> Prompt:
+    """The question alone, or after a system prompt."""
+    if not question.strip():
+        raise UsageError("the question is empty")
+    if system is None:
+        return question
+    if raw:
+        raise UsageError(
+            "--system and --raw exclude each other", hint="write the system text into the prompt itself"
+        )
+    return [{"role": "system", "content": system}, {"role": "user", "content": question}]
+
+
+def _answers(model: MemoryModel, prompts: list[Prompt], batch: int, how: dict[str, Any]) -> Iterator[Answer]:
+    """Bare questions side by side, a batch at a time; chats one after the other."""
+    questions = [text for text in prompts if isinstance(text, str)]
+    for start in range(0, len(questions), batch):
+        yield from model.ask(questions[start : start + batch], **how)
+    for chat in (messages for messages in prompts if not isinstance(messages, str)):
+        yield model.ask(chat, **how)

@@ -1,0 +1,67 @@
+"""The command `memtune`: its commands in the order in which a person meets them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from memtune.cli import ask, bench, chat, demo, doctor, facts, learn
+from memtune.cli.commands import command
+
+app = typer.Typer(
+    name="memtune",
+    help="Teach an open language model facts that it recalls word for word, and change nothing else.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+command(app)(demo.demo)
+command(app)(learn.learn)
+command(app)(ask.ask)
+command(app)(chat.chat)
+command(app)(ask.explain)
+app.add_typer(facts.app, name="facts")
+command(app)(doctor.verify)
+command(app)(doctor.doctor)
+command(app, context_settings=bench.PASS_EVERYTHING_ON, add_help_option=False)(bench.bench)
+
+
+@command(app)
+def version() -> None:
+    """Print the version of memtune."""
+    from importlib.metadata import version as installed
+
+    print(f"memtune {installed('memtune')}")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Teach an open language model facts that it recalls word for word, and change nothing else."""
+
+
+def main() -> None:
+    """Run as a process of its own, where the chatter of the libraries below is nobody's business."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    app()

@@ -1,0 +1,176 @@
+"""`memtune facts …`: the facts of a memory, one verb each."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from memtune.cli.commands import command
+from memtune.cli.faults import FAULT
+from memtune.cli.options import Folder, Json, Place, Where, conditions
+from memtune.cli.output import counted, print_json, print_lines, print_report, remark
+from memtune.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from memtune.core.facts import Fact
+
+app = typer.Typer(
+    help="List, show, add, update, forget and export the facts of a memory.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the fact.")]
+Question = Annotated[str, typer.Option("--question", metavar="Q", help="The wording that is learned.")]
+Answer = Annotated[str, typer.Option("--answer", metavar="TEXT", help="The answer, recalled word for word.")]
+Phrasings = Annotated[
+    list[str] | None,
+    typer.Option("--phrasing", metavar="TEXT", help="Another wording of the question; may be repeated."),
+]
+
+
+@command(app, "list")
+def list_facts(
+    *,
+    where: Where = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Facts to list at most.")] = None,
+    as_json: Json = False,
+    folder: Folder,
+) -> None:
+    """List facts, one per line."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    with folder.open() as memory:
+        for fact in memory.facts(conditions(where), limit=limit):
+            if as_json:
+                print_json(fact.to_row())
+            else:
+                print(_line(fact)[:width])
+
+
+@command(app)
+def show(fact_id: Id, *, as_json: Json = False, folder: Folder) -> None:
+    """Show everything about one fact."""
+    with folder.open() as memory:
+        row = memory.fact(fact_id).to_row()
+    if as_json:
+        print_json(row)
+    else:
+        print_lines(f"{name}: {value}" for name, value in row.items())
+
+
+@command(app)
+def add(
+    *,
+    question: Question,
+    answer: Answer,
+    fact_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Its id; made up if not given.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="TEXT", help="Where it comes from.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="TEXT", help="The topic that it belongs to.")
+    ] = None,
+    phrasing: Phrasings = None,
+    as_json: Json = False,
+    place: Place,
+) -> None:
+    """Teach one fact."""
+    row = {"id": fact_id, "question": question, "answer": answer, "source": source, "group": group}
+    with place.load_to_learn() as model:
+        report = model.learn([{**row, "phrasings": phrasing or []}])
+    print_report(report, as_json)
+    if report.failed:
+        raise typer.Exit(FAULT)
+
+
+@command(app)
+def update(fact_id: Id, *, answer: Answer, as_json: Json = False, place: Place) -> None:
+    """Give a fact another answer."""
+    with place.load() as model:
+        version = model.update(fact_id, answer=answer)
+    _print_change("updated", [fact_id], version, as_json)
+
+
+@command(app)
+def forget(
+    fact_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="The ids of the facts.")
+    ] = None,
+    *,
+    where: Where = None,
+    as_json: Json = False,
+    place: Place,
+) -> None:
+    """Forget facts. Afterwards the model answers as if it had never learned them."""
+    if not fact_ids and not where:
+        raise UsageError("forget which facts?", hint="name their ids, or pass --where field=value")
+    with place.load() as model:
+        forgotten = model.forget(*fact_ids or (), where=conditions(where))
+        _print_change("forgotten", forgotten, model.version, as_json)
+
+
+@command(app)
+def phrase(
+    fact_id: Id,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Another wording of its question.")],
+    *,
+    as_json: Json = False,
+    place: Place,
+) -> None:
+    """Give a fact another wording of its question."""
+    with place.load() as model:
+        version = model.phrase(fact_id, text)
+    _print_change("phrased", [fact_id], version, as_json)
+
+
+@command(app)
+def export(
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write here, not to standard output.")
+    ] = None,
+    where: Where = None,
+    folder: Folder,
+) -> None:
+    """Export facts as JSONL that `memtune learn` reads back."""
+    with folder.open() as memory:
+        rows = (json.dumps(fact.to_row(), ensure_ascii=False) for fact in memory.facts(conditions(where)))
+        if out is None:
+            print_lines(rows)
+        else:
+            remark(f"{counted(_write(out, rows), 'fact')} written to {out}")
+
+
+def _line(fact: Fact) -> str:
+    return f"{fact.id}  {' '.join(fact.question.split())}  {' '.join(fact.answer.split())}"
+
+
+def _print_change(done: str, ids: list[str], version: int, as_json: bool) -> None:
+    if as_json:
+        print_json({done: ids, "version": version})
+    else:
+        print(f"{done}: {', '.join(ids) or 'nothing'}; version {version}")
+
+
+def _write(out: Path, lines: Iterable[str]) -> int:
+    """Write all lines or leave the file as it was; how many there were."""
+    if not out.parent.is_dir():
+        raise NotFound(f"no such folder: {out.parent}")
+    part = out.with_name(f"{out.name}.part")
+    number = 0
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            for number, line in enumerate(lines, start=1):  # noqa: B007
+                file.write(f"{line}\n")
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return number

@@ -1,0 +1,58 @@
+"""What a person sees when something goes wrong: one line, a hint, and an exit code that scripts can trust."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from memtune.errors import MemtuneError
+
+FAULT, INTERRUPTED = 1, 130
+LONGEST = 500
+
+
+@contextmanager
+def told_in_a_line(debug: bool) -> Iterator[None]:
+    """Turn what a command raises into lines on standard error and an exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except (typer.Exit, typer.Abort):
+        raise
+    except KeyboardInterrupt as interrupt:
+        _say("stopped", str(interrupt))
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        _drop_standard_output()
+        raise typer.Exit(FAULT) from None
+    except Exception as fault:
+        if debug:
+            traceback.print_exc()
+        raise typer.Exit(_tell(fault)) from None
+
+
+def _tell(fault: Exception) -> int:
+    """Print the fault; its exit code."""
+    if isinstance(fault, MemtuneError):
+        _say("error", fault.message)
+        if fault.hint:
+            _say("hint", fault.hint)
+        return fault.exit_code
+    _say("error", f"{type(fault).__name__}: {fault}")
+    _say("hint", "this should not happen; run it again with --debug to see where")
+    return FAULT
+
+
+def _say(what: str, text: str) -> None:
+    line = " ".join(f"{what}: {text}".split())
+    typer.echo(f"{line[:LONGEST]}{'…' * (len(line) > LONGEST)}".removesuffix(":"), err=True)
+
+
+def _drop_standard_output() -> None:
+    """The reader has left (`memtune facts list | head`): keep Python from complaining as it closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

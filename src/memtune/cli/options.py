@@ -1,0 +1,132 @@
+"""The options that several commands share, each written once; defaults come from `memtune.config`."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.models import OptionInfo
+
+from memtune.cli import opening
+from memtune.config import DEFAULT_MODEL, Config, DecodeConfig
+from memtune.errors import UsageError
+
+if TYPE_CHECKING:
+    from memtune.model import MemoryModel
+    from memtune.store import MemoryFolder
+
+DEFAULT_MEMORY = Path("memory")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+System = Annotated[
+    str | None, typer.Option("--system", metavar="TEXT", help="A system prompt before the question.")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where", metavar="K=V", help="Facts whose field K is V, such as group=prices; may be repeated."
+    ),
+]
+Model = Annotated[
+    str, typer.Option("--model", metavar="M", help="The model: a folder, a hub name, or 'bundled'.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as imprint.margin=12; may be repeated."),
+]
+
+
+def setting(group: type, name: str, about: str) -> OptionInfo:
+    """An option that overrides one setting: its default and its choices are read from the setting itself."""
+    kind = typing.get_type_hints(group)[name]
+    default = getattr(group, name)
+    option: OptionInfo = typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=about if default == () else f"{about} [default: {default}]",
+        metavar="|".join(typing.get_args(kind)) if typing.get_origin(kind) is Literal else None,
+    )
+    return option
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The memory, for commands that need no model."""
+
+    memory: Annotated[Path, typer.Option("--memory", metavar="DIR", help="The folder of the memory.")] = (
+        DEFAULT_MEMORY
+    )
+
+    def open(self) -> MemoryFolder:
+        return opening.open_folder(self.memory)
+
+
+@dataclass(frozen=True)
+class Place(Folder):
+    """The memory, the model that it is for, and the settings of this run."""
+
+    model: Model = DEFAULT_MODEL
+    settings: Settings = None
+
+    @property
+    def config(self) -> Config:
+        return Config().with_settings(self.settings or ())
+
+    def load(self) -> closing[MemoryModel]:
+        """The model with its memory, which has to be there: said before anybody waits for the model."""
+        self.open().close()
+        return self.load_to_learn()
+
+    def load_to_learn(self) -> closing[MemoryModel]:
+        """The model with a memory that is made if it is not there."""
+        return closing(opening.load_model(self.model, self.memory, self.config))
+
+    def load_plain(self) -> closing[MemoryModel]:
+        """The model alone."""
+        return closing(opening.load_model(self.model, None, self.config))
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How an answer is decoded: whatever is not given is left to the settings."""
+
+    unknown: Annotated[
+        str | None,
+        setting(DecodeConfig, "unknown", "Who answers what is not in the memory: the base model, or nobody."),
+    ] = None
+    temperature: Annotated[
+        float | None, setting(DecodeConfig, "temperature", "0 takes the likeliest token.")
+    ] = None
+    top_p: Annotated[
+        float | None, setting(DecodeConfig, "top_p", "Sample from the likeliest tokens of this mass.")
+    ] = None
+    seed: Annotated[int | None, setting(DecodeConfig, "seed", "The seed of the sampling.")] = None
+    max_new_tokens: Annotated[
+        int | None, setting(DecodeConfig, "max_new_tokens", "Tokens of one answer at most.")
+    ] = None
+    stop: Annotated[
+        list[str] | None, setting(DecodeConfig, "stop", "End the answer before this text; may be repeated.")
+    ] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that were given, by the names of `DecodeConfig`."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if self.stop is not None:
+            values["stop"] = tuple(self.stop)
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def conditions(where: list[str] | None) -> dict[str, str] | None:
+    """`["group=prices"]` → `{"group": "prices"}`; None when nothing is asked for."""
+    pairs = [text.partition("=") for text in where or ()]
+    for field, equals, _ in pairs:
+        if not field or not equals:
+            raise UsageError(
+                f"'{field}{equals}' is not a condition", hint="write field=value, as in --where group=prices"
+            )
+    return {field: value for field, _, value in pairs} or None

@@ -1,0 +1,83 @@
+"""What commands print: results to standard output, remarks about them to standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from memtune.core.reports import Answer, LearnReport, Used
+
+
+def print_json(row: Mapping[str, Any]) -> None:
+    print(json.dumps(row, ensure_ascii=False))
+
+
+def remark(text: str) -> None:
+    typer.secho(text, dim=True, err=True)
+
+
+def print_answer(answer: Answer, as_json: bool) -> None:
+    if as_json:
+        print_json(answer.to_json())
+        return
+    print(answer.text, flush=True)
+    remark_source(answer)
+
+
+def remark_source(answer: Answer) -> None:
+    """Say what the answer rests on."""
+    for line in sources(answer):
+        remark(f"  {line}")
+
+
+def sources(answer: Answer) -> list[str]:
+    if answer.abstained:
+        return ["not in the memory"]
+    return [describe(used) for used in answer.facts] or ["no fact used: the model's own words"]
+
+
+def describe(used: Used) -> str:
+    source = f", {used.source}" if used.source else ""
+    return f"fact {used.id} ({used.score:.2f}{source})"
+
+
+def print_report(report: LearnReport, as_json: bool) -> None:
+    for row in report.skipped:
+        remark(f"skipped: {row}")
+    for failed in report.failed:
+        typer.echo(f"not learned: {failed.id}: {failed.reason}", err=True)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        print(summary(report))
+
+
+def summary(report: LearnReport) -> str:
+    rate = f", {report.learned / report.seconds:,.0f} facts/s" if report.seconds else ""
+    parts = [
+        f"learned {report.learned:,} of {counted(report.facts, 'fact')} in {report.seconds:.1f} s{rate}",
+        f"{report.bytes_per_fact:,.0f} bytes a fact",
+        f"version {report.version}",
+    ]
+    if report.read_seconds:
+        parts.insert(1, f"{report.seconds / report.read_seconds:.2f} times reading")
+    if report.duplicates:
+        parts.append(counted(report.duplicates, "duplicate"))
+    if report.conflicts:
+        parts.append(counted(report.conflicts, "conflict"))
+    if report.skipped:
+        parts.append(f"{counted(len(report.skipped), 'bad row')} skipped")
+    return "; ".join(parts)
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)

@@ -1,0 +1,44 @@
+"""What a file format must offer, and what readers of tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtune.core.facts import FIELDS
+from memtune.errors import InputError
+from memtune.ingest.rows import Item
+
+QUESTION_COLUMNS = ("question", "prompt")
+ANSWER_COLUMNS = ("answer", "completion", "output")
+MEANINGFUL_COLUMNS = frozenset({*FIELDS, *QUESTION_COLUMNS, *ANSWER_COLUMNS})
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A file format of facts."""
+
+    extensions: tuple[str, ...]
+    read: Callable[[Path], Iterator[Item]]
+    """Streams the rows of a file. What is wrong with a row is yielded, with the file raised as InputError."""
+    recognises: Callable[[bytes], bool]
+    """Whether a file that begins like this, and has an unknown extension, is in this format."""
+
+
+def require_fact_columns(path: Path, names: Sequence[str]) -> None:
+    """Raises unless a table has a column of questions and one of answers."""
+    for choices in (QUESTION_COLUMNS, ANSWER_COLUMNS):
+        if not _any_of(choices, names):
+            raise InputError(
+                f"{path}: no column '{choices[0]}'",
+                hint=f"its columns are named: {', '.join(names)[:200]}",
+            )
+
+
+def has_fact_columns(names: Sequence[str]) -> bool:
+    return _any_of(QUESTION_COLUMNS, names) and _any_of(ANSWER_COLUMNS, names)
+
+
+def _any_of(choices: Sequence[str], names: Sequence[str]) -> bool:
+    return not set(choices).isdisjoint(names)

@@ -1,0 +1,97 @@
+"""Tables as text: fields between commas, semicolons or tabs, the first line naming the columns."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from memtune.errors import InputError
+from memtune.ingest.files import MAX_ROW_CHARS, head, numbered_lines, open_text
+from memtune.ingest.reader import MEANINGFUL_COLUMNS, Reader, has_fact_columns, require_fact_columns
+from memtune.ingest.rows import Item, Problem
+
+DELIMITERS = (",", ";", "\t")
+_CLEARER = {"unexpected end of data": "a quote is opened here and never closed"}
+
+
+def read(path: Path) -> Iterator[Item]:
+    delimiter = _delimiter(head(path)) or ","
+    csv.field_size_limit(MAX_ROW_CHARS)  # the limit of the standard library is less than a long answer
+    with open_text(path, newline="") as stream:
+        lines = (line for _, line in numbered_lines(stream, path))
+        records = _records(csv.reader(lines, delimiter=delimiter, strict=True))
+        names = _names(path, next(records, None))
+        for where, cells in records:
+            yield where, cells if isinstance(cells, Problem) else _row(names, cells)
+
+
+def _records(reader: Any) -> Iterator[tuple[str, list[str] | Problem]]:
+    while True:
+        where = f"line {reader.line_num + 1}"
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield where, Problem(_CLEARER.get(str(error), str(error)))
+            continue
+        if cells:
+            yield where, cells
+
+
+def _names(path: Path, first: tuple[str, list[str] | Problem] | None) -> list[str]:
+    if first is None:
+        return []
+    where, cells = first
+    if isinstance(cells, Problem):
+        raise InputError(f"{path}: {where}: {cells.reason}")
+    names = [_name(cell) for cell in cells]
+    require_fact_columns(path, names)
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"{path}: two columns are named '{twice}'")
+    return names
+
+
+def _name(cell: str) -> str:
+    """Column names are often written with capitals; only those that memtune knows are adapted."""
+    name = cell.strip()
+    return name.lower() if name.lower() in MEANINGFUL_COLUMNS else name
+
+
+def _row(names: list[str], cells: list[str]) -> dict[str, Any] | Problem:
+    if len(cells) != len(names):
+        return Problem(f"{len(cells)} columns where the first line names {len(names)}")
+    row: dict[str, Any] = {name: cell for name, cell in zip(names, cells, strict=True) if name and cell}
+    if "phrasings" in row:
+        row["phrasings"] = _phrasings(row["phrasings"])
+    return row
+
+
+def _phrasings(cell: str) -> list[str]:
+    """A JSON list, or one wording a line."""
+    try:
+        listed = json.loads(cell)
+    except ValueError:
+        listed = None
+    return listed if isinstance(listed, list) else [line for line in cell.splitlines() if line.strip()]
+
+
+def _delimiter(start: bytes) -> str | None:
+    """What parts the first line into the columns that facts need."""
+    lines = start.decode(errors="replace").replace("\0", "").lstrip().splitlines()
+    for delimiter in DELIMITERS if lines else ():
+        cells = next(csv.reader(lines[:1], delimiter=delimiter), [])
+        if has_fact_columns([_name(cell) for cell in cells]):
+            return delimiter
+    return None
+
+
+READER = Reader(
+    extensions=(".csv", ".tsv"),
+    read=read,
+    recognises=lambda start: _delimiter(start) is not None,
+)

@@ -1,0 +1,8 @@
+"""The memory folder: catalogue, shards, versions."""
+
+from memtune.store.durable import FORMAT
+from memtune.store.folder import Header, MemoryFolder
+from memtune.store.manifest import FactRef, Segment
+from memtune.store.writer import Writer
+
+__all__ = ["FORMAT", "FactRef", "Header", "MemoryFolder", "Segment", "Writer"]

@@ -1,0 +1,189 @@
+"""Every command and option explains itself, stands in docs/cli.md, and changes something."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+from memtune.cli import app
+from memtune.config import Config
+
+DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+COMMON = "Options that mean the same everywhere"
+
+
+class Option(NamedTuple):
+    command: str
+    name: str
+    about: str | None
+
+
+def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+COMMANDS = dict(commands())
+OPTIONS = [
+    Option(command, parameter.opts[0], parameter.help)
+    for command, details in COMMANDS.items()
+    for parameter in details.params
+    if parameter.param_type_name == "option" and parameter.name != "help"
+]
+
+
+def sections() -> dict[str, str]:
+    _, *parts = re.split(r"^## ", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {title: text for title, _, text in (part.partition("\n") for part in parts)}
+
+
+def section_of(command: str) -> str:
+    titled = re.compile(rf"memtune {command}(?= [A-Z]|$)")
+    return "".join(text for title, text in sections().items() if titled.match(title))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_help_and_a_section_in_the_docs(command: str) -> None:
+    assert COMMANDS[command].help
+    assert section_of(command)
+    assert all(p.help for p in COMMANDS[command].params if p.param_type_name == "argument")
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: f"{option.command} {option.name}")
+def test_an_option_has_help_and_stands_in_the_docs(option: Option) -> None:
+    assert option.about
+    assert re.search(rf"`{option.name}\b", section_of(option.command) + sections()[COMMON])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_docs_name_no_option_that_is_not_there(command: str) -> None:
+    there = {option.name for option in OPTIONS if option.command == command} | {"--version", "--help"}
+    assert set(re.findall(r"`(--[\w-]+)", section_of(command))) <= there
+
+
+BARE = {
+    "demo": "",
+    "learn": "new.jsonl",
+    "ask": "up?",
+    "chat": "",
+    "explain": "up?",
+    "facts list": "",
+    "facts show": "f1",
+    "facts add": "--question q --answer a",
+    "facts update": "f1 --answer a",
+    "facts forget": "f1",
+    "facts phrase": "f1 so?",
+    "facts export": "",
+    "verify": "",
+    "doctor": "",
+}
+"""How each command is called at the least; what is typed into `chat` is `so?`."""
+
+PLACE = {
+    "--memory": ("elsewhere", "load", {"memory": Path("elsewhere")}),
+    "--model": ("other", "load", {"model": "other"}),
+    "--set": ("imprint.margin=3", "load", {"config": Config().with_settings(["imprint.margin=3"])}),
+}
+FOLDER = {"--memory": ("elsewhere", "open", {"memory": Path("elsewhere")})}
+WHERE = {"--where": ("group=sky", "facts", {"where": {"group": "sky"}})}
+DECODING = {
+    "--unknown": ("abstain", {"unknown": "abstain"}),
+    "--temperature": ("0.7", {"temperature": 0.7}),
+    "--top-p": ("0.9", {"top_p": 0.9}),
+    "--seed": ("5", {"seed": 5}),
+    "--max-new-tokens": ("9", {"max_new_tokens": 9}),
+    "--stop": ("END", {"stop": ("END",)}),
+}
+USER = {"role": "user", "content": "up?"}
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
+    "demo": PLACE,
+    "learn": PLACE
+    | {
+        "--kind": ("kv", "learn", {"kind": "kv"}),
+        "--on-conflict": ("keep-last", "learn", {"on_conflict": "keep-last"}),
+        "--skip-bad": ("", "learn", {"skip_bad": True}),
+        "--proof": ("full", "learn", {"proof": "full"}),
+        "--measure-reading": ("", "learn", {"measure_reading": True}),
+    },
+    "ask": PLACE
+    | {name: (value, "ask", expected) for name, (value, expected) in DECODING.items()}
+    | {
+        "--no-memory": ("", "ask", {"memory": False}),
+        "--raw": ("", "ask", {"raw": True}),
+        "--system": ("Be brief.", "ask", {"args": ([SYSTEM, USER],)}),
+        "--stream": ("", "stream", {"args": ("up?",)}),
+    },
+    "chat": PLACE
+    | {name: (value, "stream", expected) for name, (value, expected) in DECODING.items()}
+    | {"--system": ("Be brief.", "stream", {"args": ([SYSTEM, {"role": "user", "content": "so?"}],)})},
+    "explain": PLACE,
+    "facts list": FOLDER | WHERE | {"--limit": ("7", "facts", {"limit": 7})},
+    "facts show": FOLDER,
+    "facts add": PLACE
+    | {
+        "--question": ("other?", "learn", {"question": "other?"}),
+        "--answer": ("other", "learn", {"answer": "other"}),
+        "--id": ("f7", "learn", {"id": "f7"}),
+        "--source": ("book", "learn", {"source": "book"}),
+        "--group": ("sky", "learn", {"group": "sky"}),
+        "--phrasing": ("so?", "learn", {"phrasings": ["so?"]}),
+    },
+    "facts update": PLACE | {"--answer": ("other", "update", {"answer": "other"})},
+    "facts forget": PLACE | {"--where": ("group=sky", "forget", {"where": {"group": "sky"}})},
+    "facts phrase": PLACE,
+    "facts export": FOLDER | WHERE,
+    "verify": FOLDER,
+    "doctor": FOLDER,
+}
+CHECKED_ELSEWHERE = {
+    "--json": "test_cli_commands.test_json_is_all_that_standard_output_holds",
+    "--debug": "test_cli_faults.test_a_traceback_only_with_debug",
+    "ask --file": "test_cli_commands.test_questions_from_a_file",
+    "facts export --out": "test_cli_commands.test_export_to_a_file",
+}
+
+
+def test_no_option_is_left_out_of_the_tables() -> None:
+    checked = {(command, name) for command, options in REACHES.items() for name in options}
+    left_out = [
+        f"{option.command} {option.name}"
+        for option in OPTIONS
+        if (option.command, option.name) not in checked
+        and option.name not in CHECKED_ELSEWHERE
+        and f"{option.command} {option.name}" not in CHECKED_ELSEWHERE
+    ]
+    assert left_out == []
+
+
+@pytest.mark.parametrize(("command", "name"), [(c, n) for c, options in REACHES.items() for n in options])
+def test_an_option_reaches_the_library(command: str, name: str, memtune, library) -> None:
+    value, verb, expected = REACHES[command][name]
+    bare = [*command.split(), *BARE[command].split()]
+    without = _observed(memtune, library, bare, verb)
+    with_option = _observed(memtune, library, [*bare, name, *([value] if value else [])], verb)
+    assert with_option | expected == with_option
+    assert without != with_option
+
+
+def _observed(memtune, library, args: list[str], verb: str) -> dict[str, Any]:
+    """What reached the library's verb, flat; empty if it was not called."""
+    library.calls.clear()
+    result = memtune(*args, input="so?\n")
+    assert result.exit_code == 0, result.output
+    calls = [call for call in library.calls if call.verb == verb]
+    if not calls:
+        return {}
+    seen = {**calls[-1].options, "args": calls[-1].args}
+    if verb == "learn" and isinstance(calls[-1].args[0], list):
+        seen |= calls[-1].args[0][0]
+    return seen
