@@ -95,7 +95,9 @@ def test_a_setting_like_no_other_lists_them_all() -> None:
         ("learn.lot_size=1.5", "learn.lot_size must be a number"),
         ("learn.lot_size=-1", "lot_size must be a whole number"),
         ("decode.reroute=yes", "decode.reroute must be true or false, not 'yes'"),
-        ("learn.kind=imprnt", "kind must be one of imprint, kv, imprint\\+kv, not 'imprnt'"),
+        ("decode.top_p=7", "top_p must be above 0 and at most 1"),
+        ("learn.lot_size=0", "lot_size must be at least 1"),
+        ("learn.kind=imprnt", "kind must be one of imprint, kv, or several"),
     ],
 )
 def test_a_wrong_value_is_refused(assignment: str, reason: str) -> None:

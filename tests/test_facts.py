@@ -67,7 +67,7 @@ def test_wordings_come_once_and_the_learned_one_first() -> None:
 @pytest.mark.parametrize("value", ["", " \n", None, 3])
 def test_a_fact_needs_its_parts(name: str, value: Any) -> None:
     parts = {"id": "x", "question": "Q", "answer": "A", name: value}
-    with pytest.raises(InputError, match=f"a fact needs a {name}"):
+    with pytest.raises(InputError, match=f"'{name}' is missing or empty"):
         Fact(**parts)
 
 
@@ -91,7 +91,19 @@ def test_names_of_fields(row: dict[str, Any]) -> None:
 
 def test_numbers_are_answers_too() -> None:
     assert Fact.from_row({"question": "How many?", "answer": 42}).answer == "42"
-    assert Fact.from_row({"question": "How much?", "answer": 2.5, "id": 7, "group": 1}).group == "1"
+    assert Fact.from_row({"question": "How much?", "answer": 2, "id": 7, "group": 1}).group == "1"
+    with pytest.raises(InputError, match="write the number as text"):
+        Fact.from_row({"question": "How much?", "answer": 2.50})
+
+
+def test_of_several_right_answers_the_first_is_learned() -> None:
+    fact = Fact.from_row({"question": "Who?", "answer": ["Ann", "Anne"]})
+    assert (fact.answer, fact.extra) == ("Ann", {"answers": ["Ann", "Anne"]})
+
+
+def test_the_learned_wording_comes_first() -> None:
+    fact = Fact.from_row({"question": "Q", "answer": "A", "phrasings": ["p1", "q?", "P1!"]})
+    assert fact.wordings == ("Q", "p1")
 
 
 def test_spaces_inside_an_answer_are_kept() -> None:
@@ -110,7 +122,7 @@ def test_spaces_inside_an_answer_are_kept() -> None:
         ({"question": "Q", "answer": "A", "phrasings": "P"}, "'phrasings' must be a list"),
         ({"question": "Q", "answer": "A", "phrasings": {"P": 1}}, "'phrasings' must be a list"),
         ({"question": "Q", "answer": "A", "phrasings": [1]}, "'phrasings' must be a list"),
-        ({"question": "Q", "answer": "A", "id": ""}, "a fact needs a id"),
+        ({"question": "Q", "answer": "A", "id": ""}, "'id' is missing or empty"),
     ],
 )
 def test_rows_that_are_no_facts(row: dict[str, Any], reason: str) -> None:

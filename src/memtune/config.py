@@ -16,13 +16,15 @@ from typing import Any, Literal
 from memtune.errors import UnknownSetting, UsageError
 
 DEFAULT_MODEL = "bundled"
+KIND_NAMES = ("imprint", "kv")
 
 
 @dataclass(frozen=True)
 class LearnConfig:
     """How facts stream through."""
 
-    kind: Literal["imprint", "kv", "imprint+kv"] = "imprint"
+    kind: str = "imprint"
+    """A kind of expert, or several joined by `+`."""
     lot_size: int = 512
     """Facts that are read, written and committed together."""
     batch_tokens: int = 8192
@@ -34,6 +36,11 @@ class LearnConfig:
     proof_sample: int = 4
     """Facts of every lot that are decoded freely when proof is `replay`."""
     on_conflict: Literal["error", "keep-first", "keep-last"] = "error"
+
+    def __post_init__(self) -> None:
+        _require_at_least_one(self, "lot_size", "batch_tokens")
+        if not set(self.kind.split("+")) <= set(KIND_NAMES):
+            raise UsageError(f"kind must be one of {', '.join(KIND_NAMES)}, or several joined by +, not '{self.kind}'")
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class RouterConfig:
     """Dimensions of the lexical sketch."""
     propose: int = 16
     """Facts that are looked at closely."""
-    threshold: float = 0.72
+    threshold: float = 0.8
     """Confidence from which a fact is confirmed when its wording is not a learned one."""
     max_facts: int = 4
     """Facts that one prompt may ask for."""
@@ -93,6 +100,11 @@ class DecodeConfig:
     abstention: str = "I don't know."
     batch_size: int = 32
     """Questions that are decoded side by side."""
+
+    def __post_init__(self) -> None:
+        _require_at_least_one(self, "max_new_tokens", "batch_size")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"top_p must be above 0 and at most 1, not {self.top_p}")
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,12 @@ class Config:
 
 
 T = typing.TypeVar("T")
+
+
+def _require_at_least_one(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise UsageError(f"{name} must be at least 1")
 
 
 def replace(config: T, **changes: Any) -> T:

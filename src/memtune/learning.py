@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from memtune.core.learn import Learner
 from memtune.core.reports import Failed, LearnReport
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError
-from memtune.store import Writer
+from memtune.store import MemoryFolder, Writer
 
 if TYPE_CHECKING:
     from memtune.memory import Memory
@@ -40,27 +41,27 @@ class Survey:
     """What the first pass over the input found: which of its facts to leave out, which old ones give way."""
 
     left_out: set[int] = field(default_factory=set)
-    superseded: dict[int, str] = field(default_factory=dict)
-    """From the place of a fact in the input to the id of the old fact that it replaces."""
+    superseded: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """From the place of a fact in the input to the ids of the memory's facts that it replaces."""
     duplicates: int = 0
     conflicts: list[str] = field(default_factory=list)
     count: int = 0
 
 
-def survey(memory: Memory, source: FactSource, on_conflict: str, lot_size: int) -> Survey:
-    """Read the input once, against itself and the memory, before anything is learned."""
+def survey(folder: MemoryFolder | None, source: FactSource, on_conflict: str, lot_size: int) -> Survey:
+    """Read the input once, against itself and the memory, before anything is learned or even created."""
     found, seen = Survey(), _Seen()
     for start, facts in _lots(source, lot_size):
-        known = memory.folder.by_wording([wording_hash(f.question) for f in facts])
-        taken = memory.folder.find([f.id for f in facts])
+        known = folder.by_wording([wording_hash(w) for f in facts for w in f.wordings]) if folder else {}
+        taken = folder.find([f.id for f in facts]) if folder else {}
         for at, fact in enumerate(facts, start):
-            old = known.get(wording_hash(fact.question))
-            if fact.id in taken and (old is None or old[0] != fact.id):
+            held = known.get(wording_hash(fact.question))
+            if fact.id in taken and (held is None or held[0] != fact.id):
                 raise InputError(
                     f"the id '{fact.id}' is already in the memory, with another question",
                     hint="give the new fact an id of its own, or change the old one with `memtune facts update`",
                 )
-            _place(found, seen, at, fact, old, on_conflict)
+            _place(found, seen, at, fact, known, on_conflict)
         found.count += len(facts)
     if found.conflicts and on_conflict == "error":
         shown = "; ".join(found.conflicts[:_SHOWN])
@@ -75,34 +76,36 @@ def survey(memory: Memory, source: FactSource, on_conflict: str, lot_size: int) 
 
 @dataclass
 class _Seen:
-    """The input's wordings so far: 8 bytes stand for a question, 8 for its answer."""
+    """The input so far: where each wording led first or, where the last one wins, last; 8 bytes an answer."""
 
-    answers: dict[int, tuple[int, int]] = field(default_factory=dict)
+    place: dict[int, int] = field(default_factory=dict)
+    answers: array[int] = field(default_factory=lambda: array("Q"))
 
 
-def _place(found: Survey, seen: _Seen, at: int, fact: Fact, old: tuple[str, str] | None, on_conflict: str) -> None:
-    """Decide about one fact: learn it, leave it out, or let it replace an earlier one."""
-    question, answer = wording_hash(fact.question), _answer_hash(fact.answer)
-    earlier = seen.answers.get(question)
-    if earlier is None and old is not None:
-        earlier = (_answer_hash(old[1]), -1)
-    if earlier is None:
-        seen.answers[question] = (answer, at)
-        return
-    if earlier[0] == answer:
+def _place(
+    found: Survey, seen: _Seen, at: int, fact: Fact, known: Mapping[int, tuple[str, str]], on_conflict: str
+) -> None:
+    """Decide about one fact: learn it, leave it out, or let it take the place of earlier ones."""
+    answer, hashes = _answer_hash(fact.answer), [wording_hash(w) for w in fact.wordings]
+    seen.answers.append(answer)
+    earlier = {seen.place[h] for h in hashes if h in seen.place}
+    old = dict(known[h] for h in hashes if h in known)
+    differing = {e for e in earlier if seen.answers[e] != answer}
+    differing_old = {fact_id for fact_id, said in old.items() if said != fact.answer}
+    if differing or differing_old:
+        found.conflicts.append(f"'{fact.question:.60}'")
+        if on_conflict != "keep-last":
+            found.left_out.add(at)
+            return
+        found.left_out |= differing
+        for gone in differing:
+            found.superseded.pop(gone, None)
+        found.superseded[at] = tuple(differing_old)
+    elif hashes[0] in seen.place or hashes[0] in known:
         found.duplicates += 1
         found.left_out.add(at)
         return
-    found.conflicts.append(f"'{fact.question:.60}'")
-    if on_conflict != "keep-last":
-        found.left_out.add(at)
-        return
-    if earlier[1] >= 0:
-        found.left_out.add(earlier[1])
-    if old is not None:
-        found.superseded.pop(earlier[1], None)
-        found.superseded[at] = old[0]
-    seen.answers[question] = (answer, at)
+    seen.place.update(dict.fromkeys(hashes, at))
 
 
 def _answer_hash(answer: str) -> int:
@@ -129,6 +132,7 @@ class Learning:
         memory: Memory,
         config: LearnConfig,
         *,
+        since: float,
         measure_reading: bool,
         progress: Callable[[Progress], None] | None,
     ) -> None:
@@ -140,21 +144,17 @@ class Learning:
         self._measure, self._progress = measure_reading, progress
         self._draw, self._to_check = random.Random(0), list[Fact]()
         self._bytes = 0
-        self._start = time.perf_counter()
+        self._start = since
 
-    def run(self, source: FactSource) -> LearnReport:
-        found = survey(self.memory, source, self.config.on_conflict, self.config.lot_size)
+    def run(self, source: FactSource, found: Survey) -> LearnReport:
         self.report.facts, self.report.skipped = found.count, list(source.skipped)
         self.report.duplicates, self.report.conflicts = found.duplicates, len(found.conflicts)
         with self.memory.folder.writer() as writer:
             for start, facts in _lots(source, self.config.lot_size):
                 kept = [(at, f) for at, f in enumerate(facts, start) if at not in found.left_out]
                 if kept:
-                    self._learn_lot(
-                        writer,
-                        [f for _, f in kept],
-                        [found.superseded[at] for at, _ in kept if at in found.superseded],
-                    )
+                    replaced = [old for at, _ in kept for old in found.superseded.get(at, ())]
+                    self._learn_lot(writer, [f for _, f in kept], list(dict.fromkeys(replaced)))
                 self._tell(start + len(facts), found.count)
             self._check_by_decoding(writer)
         return self._finish()

@@ -19,8 +19,9 @@ from memtune.core.prompts import Template
 from memtune.core.reports import Answer, LearnReport
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError, UsageError
-from memtune.learning import Learning, Progress
-from memtune.router.router import Owner, Router, make_keys
+from memtune.learning import Learning, Progress, Survey
+from memtune.router.keys import Owner, make_keys
+from memtune.router.router import Router
 from memtune.store import MemoryFolder, Writer
 
 _ROUTER_ROOM = "router"
@@ -63,16 +64,17 @@ class Memory:
     def learn(
         self,
         source: FactSource,
+        found: Survey,
         *,
-        config: LearnConfig | None = None,
+        config: LearnConfig,
+        since: float,
         measure_reading: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> LearnReport:
-        """Learn what a checked source gives, lot by lot."""
+        """Learn, lot by lot, what a checked and surveyed source gives. `since`: when the work on it began."""
         with self._changing:
-            return Learning(self, config or self.config.learn, measure_reading=measure_reading, progress=progress).run(
-                source
-            )
+            learning = Learning(self, config, since=since, measure_reading=measure_reading, progress=progress)
+            return learning.run(source, found)
 
     def update(self, fact_id: str, *, answer: str) -> int:
         """Give a fact another answer. Its wordings stay; it is learned and proved like a new one."""
@@ -99,7 +101,7 @@ class Memory:
                     raise ConflictError(f"'{text}' already leads to the fact '{other}'", hint="forget that one first")
                 return self.version
             grown = change(fact, phrasings=(*fact.phrasings, text))
-            experts = self.answering.experts(tuple(self.folder.find([fact_id])[fact_id]))
+            experts = self.answering.experts(self._owners([fact_id])[0])
             lot = Lot([grown], {name: stack([expert.tensors]) for name, expert in experts.items()})
             with self.folder.writer() as writer:
                 self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}")
@@ -142,8 +144,7 @@ class Memory:
 
     def _kinds_of(self, fact_id: str) -> str:
         """The kinds that a fact was learned with."""
-        (owner,) = self._owners([fact_id]) or [None]
-        return "+".join(self.answering.experts(owner)) if owner else self.config.learn.kind
+        return "+".join(self.answering.experts(self._owners([fact_id])[0]))
 
     def not_recalled(self, facts: Sequence[Fact]) -> list[Fact]:
         """Facts whose learned wording does not give their answer exactly, asked as a user would ask."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +14,12 @@ from memtune.backbones.loading import load_backbone
 from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, replace
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
+from memtune.core.kinds import make_kinds
 from memtune.core.prompts import Message
 from memtune.core.reports import Answer, LearnReport
 from memtune.errors import UsageError
 from memtune.ingest import open_facts
-from memtune.learning import Progress
+from memtune.learning import Progress, survey
 from memtune.memory import Memory
 from memtune.router.router import Router
 from memtune.store import MemoryFolder
@@ -68,8 +70,15 @@ class MemoryModel:
         self._path = None if memory is None else os.fspath(memory)
         if self._path is not None and MemoryFolder.exists(self._path):
             MemoryFolder.open(self._path).close()  # a folder that cannot be used says so before the model is loaded
-        self.backbone = _backbone(model, tokenizer, device, dtype)
+        self._given = (model, tokenizer, device, dtype)
+        if isinstance(model, Backbone) or not isinstance(model, (str, os.PathLike)):
+            _ = self.backbone  # a model at hand is looked at now, one by name when it is first needed
         self._memory: Memory | None = None
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """The frozen model, loaded when it is first needed: a bad input is refused before the weights are read."""
+        return _backbone(*self._given)
 
     # ---- the memory ---------------------------------------------------------------------------------------------
 
@@ -119,12 +128,26 @@ class MemoryModel:
         progress: Callable[[Progress], None] | None = None,
     ) -> LearnReport:
         """Learn facts from a file or from rows. The whole input is checked before anything is written."""
+        since = time.perf_counter()
         given = {"kind": kind, "on_conflict": on_conflict, "proof": proof}
         learn = replace(self.config.learn, **{k: v for k, v in given.items() if v is not None})
         source = open_facts(facts, learn, skip_bad=skip_bad)
         source.check()
+        found = survey(self._existing_folder(), source, learn.on_conflict, learn.lot_size)
+        self._require_kinds(learn.kind)
         memory = self._memory_to_write()
-        return memory.learn(source, config=learn, measure_reading=measure_reading, progress=progress)
+        return memory.learn(
+            source, found, config=learn, since=since, measure_reading=measure_reading, progress=progress
+        )
+
+    def _require_kinds(self, names: str) -> None:
+        for kind in make_kinds(names, self.config):
+            kind.require(self.backbone)
+
+    def _existing_folder(self) -> MemoryFolder | None:
+        if self._memory is not None:
+            return self._memory.folder
+        return MemoryFolder.open(self._need_path()) if MemoryFolder.exists(self._need_path()) else None
 
     def update(self, fact_id: str, *, answer: str) -> int:
         """Give a fact another answer; returns the memory's new version."""
@@ -154,15 +177,19 @@ class MemoryModel:
     @overload
     def ask(self, question: str, *, memory: bool = ..., raw: bool = ..., **decode: Any) -> Answer: ...
     @overload
-    def ask(self, question: Sequence[str], *, memory: bool = ..., raw: bool = ..., **decode: Any) -> list[Answer]: ...
+    def ask(self, question: list[str], *, memory: bool = ..., raw: bool = ..., **decode: Any) -> list[Answer]: ...
     @overload
-    def ask(self, question: Sequence[Message], *, memory: bool = ..., raw: bool = ..., **decode: Any) -> Answer: ...
+    def ask(self, question: list[dict[str, str]], *, memory: bool = ..., raw: bool = ..., **decode: Any) -> Answer: ...
+    @overload
+    def ask(
+        self, question: list[list[dict[str, str]]], *, memory: bool = ..., raw: bool = ..., **decode: Any
+    ) -> list[Answer]: ...
     def ask(self, question: Any, *, memory: bool = True, raw: bool = False, **decode: Any) -> Answer | list[Answer]:
-        """Answer one question, a list of questions side by side, or a chat given as a list of messages.
+        """Answer one question, a chat given as a list of messages, or a list of either, side by side.
 
         `decode` takes the fields of `DecodeConfig`: temperature, top_p, seed, stop, max_new_tokens, unknown, …
         """
-        many = not isinstance(question, str) and all(isinstance(q, str) for q in question)
+        many = not isinstance(question, str) and not any(isinstance(q, Mapping) for q in question)
         answers = self._answering(memory).ask(
             list(question) if many else [question], self._decoding(decode), memory=memory, raw=raw
         )
@@ -174,7 +201,7 @@ class MemoryModel:
         """Pieces of the answer as they are said; the last item is the whole `Answer`."""
         return self._answering(memory).stream(question, self._decoding(decode), memory=memory, raw=raw)
 
-    def explain(self, question: str | Sequence[Message], *, raw: bool = False) -> Explanation:
+    def explain(self, question: str | Sequence[Message]) -> Explanation:
         """What the router saw, proposed and confirmed, and why or why not."""
         return Explanation(self.memory.explain(question))
 

@@ -239,6 +239,11 @@ def test_version(memtune, args: str) -> None:
     assert re.fullmatch(r"memtune \d+\.\d+.*\n", memtune(args).stdout)
 
 
+def test_bench_hands_everything_on(memtune) -> None:
+    assert "Usage: memtune bench learn" in memtune("bench", "learn", "--help").stdout
+    assert memtune("bench", "no-such-benchmark").exit_code == 2
+
+
 # what they have in common
 
 

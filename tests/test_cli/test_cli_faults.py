@@ -20,8 +20,12 @@ from memtune.errors import FolderLocked, NotFound, UnknownFact
         ("ask up? --stream --json", "--stream and --json exclude each other"),
         ("ask up? --raw --system s", "--system and --raw exclude each other"),
         ("ask up? --set nonsense", "'nonsense' is not a setting"),
+        ("ask up? --unknown nobody", "unknown must be one of base, abstain"),
+        ("chat --temperature -1", "temperature must be a number that is not negative"),
+        ("learn facts.jsonl --kind imprnt", "kind must be one of imprint, kv"),
         ("facts forget", "forget which facts?"),
         ("facts list --where nonsense", "'nonsense' is not a condition"),
+        ("facts list --where group=x --where group=y", "--where names 'group' twice"),
         ("facts export --out no/such/folder", "no such folder: no/such"),
         ("ask --file nowhere.txt", "no such file: nowhere.txt"),
         ("ask --file .", ". is a directory"),
@@ -32,6 +36,7 @@ def test_wrong_use_exits_with_2(memtune, library, args: str, message: str) -> No
     assert result.exit_code == 2
     assert result.stderr.startswith(f"error: {message}")
     assert result.stdout == ""
+    assert "load" not in [call.verb for call in library.calls], "nobody should wait for a model to be told this"
 
 
 def test_an_empty_question_is_wrong_use(memtune, library) -> None:

@@ -14,7 +14,9 @@ from memtune.errors import BackboneDamaged
 
 BUNDLED = Path(__file__).parent / "bundled"
 CHECKSUMS = "checksums.json"
-REPAIR = "reinstall memtune (pip install --force-reinstall --no-deps memtune); in a checkout, git checkout -- src/memtune/backbones"
+REPAIR = (
+    "reinstall it: pip install --force-reinstall --no-deps memtune; in a checkout: git checkout src/memtune/backbones"
+)
 
 
 def bundled_folder() -> Path:
@@ -29,9 +31,9 @@ def check_folder(folder: Path) -> None:
         path = folder / name
         if not path.is_file():
             _damaged(f"{name} is missing from {folder}")
-        if path.stat().st_size != recorded["bytes"]:
-            _damaged(f"{name} has {path.stat().st_size:,} bytes instead of {recorded['bytes']:,}")
-        if _sha256(path) != recorded["sha256"]:
+        if path.stat().st_size != recorded.get("bytes"):
+            _damaged(f"{name} has {path.stat().st_size:,} bytes instead of {recorded.get('bytes')}")
+        if _sha256(path) != recorded.get("sha256"):
             _damaged(f"the contents of {name} were altered")
 
 
@@ -42,7 +44,9 @@ def _recorded_files(folder: Path) -> dict[str, dict[str, int | str]]:
         _damaged(f"{CHECKSUMS} is missing from {folder}")
     except ValueError:
         _damaged(f"{CHECKSUMS} cannot be read")
-    return dict(table)
+    if not isinstance(table, dict) or not all(isinstance(row, dict) for row in table.values()):
+        _damaged(f"{CHECKSUMS} cannot be read")
+    return table
 
 
 def _sha256(path: Path) -> str:

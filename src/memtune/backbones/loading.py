@@ -26,7 +26,7 @@ def load_backbone(model: str | os.PathLike[str], *, device: str | None = None, d
     given = _precision(torch, device, dtype)
     logging.disable_progress_bar()
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(where, trust_remote_code=False, **given)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(where, trust_remote_code=False, **given)
         tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise _explained(model, error) from error

@@ -1,4 +1,4 @@
-"""Facts from files, drawn by a seed. Benchmark files may hold several accepted answers: the first is the fact's."""
+"""Facts from files, drawn by a seed. Where a row accepts several answers, the first is the fact's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _with_one_answer(found: Any) -> dict[str, Any]:
 
 
 def draw(paths: Sequence[Path], n: int | None, seed: int) -> list[Fact]:
-    """n facts with different questions at random, all of them for None; of two that ask the same the first is taken."""
+    """n facts at random, or all for None; of two that ask the same, the first is taken."""
     if not paths:
         raise UsageError("no facts were given", hint="--data FILE, as JSONL with question and answer")
     distinct = list({wording_hash(f.question): f for f in reversed(list(facts_of(paths)))}.values())[::-1]
@@ -92,3 +92,7 @@ class Sampler:
         place = self._random.randrange(len(self._seen))
         if place < self._size:
             self.chosen[place] = fact
+
+    def forget_questions(self) -> None:
+        """Give back what telling repeats apart has cost."""
+        self._seen.clear()

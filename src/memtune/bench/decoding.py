@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as change
 from typing import Any
 
 import torch
 
 from memtune.bench import engine
 from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import Spread, figure
+from memtune.bench.stats import Spread
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
+from memtune.core.experts import Expert
 from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Request
 from memtune.errors import UsageError
@@ -45,7 +47,13 @@ class DecodeResult:
 
     def sheets(self) -> list[Sheet]:
         rows = [
-            [arm.name, str(arm.batch), str(arm.tokens_per_second), str(arm.to_base), str(arm.steps_to_base or "")]
+            [
+                arm.name,
+                str(arm.batch),
+                str(arm.tokens_per_second),
+                str(arm.to_base),
+                str(arm.steps_to_base or ""),
+            ]
             for arm in self.arms
         ]
         title = f"Decoding {self.tokens} tokens after each of {self.prompts} prompts, {self.repeats} times"
@@ -74,7 +82,7 @@ def measure(
     requests = {kind: _requests(backbone, chosen, config, kind) for kind in able}
     for batch in batches:
         say(f"batch {batch}")
-        result.arms += _compare(backbone, requests, config, batch, tokens, repeats)
+        result.arms += _compare(backbone, requests, batch, tokens, repeats)
     return result
 
 
@@ -83,7 +91,10 @@ def _longest(backbone: Backbone, facts: Sequence[Fact], n: int, max_tokens: int)
     lengths = engine.answer_lengths(backbone, facts)
     order = sorted(range(len(facts)), key=lambda i: -lengths[i])[:n]
     if len(order) < n:
-        raise UsageError(f"{len(facts)} facts are too few for {n} distinct experts", hint="give more facts, or a larger --n")
+        raise UsageError(
+            f"{len(facts)} facts are too few for {n} distinct experts",
+            hint="give more facts, or a larger --n",
+        )
     return [facts[i] for i in order], min(max_tokens, lengths[order[-1]])
 
 
@@ -98,15 +109,19 @@ def _requests(backbone: Backbone, facts: Sequence[Fact], config: Config, kind: s
         engine.require_learned(made.report, lambda report: kind == "kv" or report.learned == len(facts))
         answering = made.model.memory.answering
         found = [engine.handed(answering, f.question, [f.id]) for f in facts]
-        own = {name: [{k: t.clone() for k, t in e.tensors.items()} for r in found for e in r.experts[name]] for name in kind.split("+")}
-        del own
-        requests = [Request(r.prompt, r.experts, end=False) for r in found]
+        requests = [Request(r.prompt, _kept(r.experts), end=False) for r in found]
         return _Kind(list(answering.kinds.values()), requests)
 
 
-def _compare(
-    backbone: Backbone, kinds: dict[str, _Kind], config: Config, batch: int, tokens: int, repeats: int
-) -> list[Arm]:
+def _kept(experts: Mapping[str, Sequence[Expert]]) -> dict[str, list[Expert]]:
+    """Copies that outlive the memory's folder."""
+    return {
+        name: [change(e, tensors={k: t.clone() for k, t in e.tensors.items()}) for e in chosen]
+        for name, chosen in experts.items()
+    }
+
+
+def _compare(backbone: Backbone, kinds: dict[str, _Kind], batch: int, tokens: int, repeats: int) -> list[Arm]:
     prompts = [engine.plain(r) for r in next(iter(kinds.values())).requests]
     decode = DecodeConfig(max_new_tokens=tokens)
     runs: dict[str, Callable[[], tuple[float, float]]] = {

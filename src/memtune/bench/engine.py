@@ -1,4 +1,4 @@
-"""What several benchmarks do with the engine: memories in temporary folders, requests, replies of a fixed length."""
+"""What several benchmarks do with the engine: passing memories, requests, replies of a fixed length."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from dataclasses import replace as change
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from memtune.answering import Answering, Question
 from memtune.bench import data
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
-from memtune.core.experts import Expert
+from memtune.core.experts import Expert, Kind
 from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Reply, Request
 from memtune.core.reports import Answer, LearnReport
@@ -43,13 +45,20 @@ class Learned:
 
 
 @contextmanager
-def learned(backbone: Backbone, facts: Sequence[Fact], config: Config, kind: str | None = None) -> Iterator[Learned]:
+def learned(
+    backbone: Backbone,
+    facts: Sequence[Fact],
+    config: Config,
+    kind: str | None = None,
+    *,
+    measure_reading: bool = False,
+) -> Iterator[Learned]:
     """A memory of these facts, gone at the end. Facts that could not be learned are in its report."""
     with tempfile.TemporaryDirectory(prefix="memtune-bench-") as name:
         folder = Path(name) / "memory"
         source = data.write(facts, Path(name) / "facts.jsonl")
         with MemoryModel(backbone, folder, config=config) as model:
-            yield Learned(model, model.learn(source, kind=kind), folder)
+            yield Learned(model, model.learn(source, kind=kind, measure_reading=measure_reading), folder)
 
 
 def longest_answer(backbone: Backbone, facts: Sequence[Fact]) -> int:
@@ -84,7 +93,7 @@ def handed(answering: Answering, question: Question, ids: Sequence[str], *, raw:
     found = answering.folder.find(ids)
     experts: dict[str, list[Expert]] = {}
     for fact_id in ids:
-        for name, expert in answering.experts(tuple(found[fact_id])).items():
+        for name, expert in answering.experts((found[fact_id].segment, found[fact_id].row)).items():
             experts.setdefault(name, []).append(expert)
     return Request(answering.prompt(question, raw=raw), experts)
 
@@ -104,14 +113,34 @@ def endless(backbone: Backbone) -> Iterator[None]:
         backbone.end_ids = ends
 
 
-def reply_with(
-    answering: Answering, requests: Sequence[Request], config: DecodeConfig, *, keep_logits: bool = False
+def replies(
+    backbone: Backbone,
+    kinds: Sequence[Kind],
+    requests: Sequence[Request],
+    config: DecodeConfig,
+    *,
+    keep_logits: bool = False,
 ) -> list[Reply]:
-    """Replies in batches in the given order, with all kinds at work where a request has experts."""
-    kinds, replies = list(answering.kinds.values()), list[Reply]()
-    for part in in_batches(requests):
-        replies += Decoder(answering.backbone, kinds, part, config, keep_logits=keep_logits).finish()
-    return replies
+    """Replies in batches that keep the given order."""
+    return [
+        reply
+        for part in in_batches(requests)
+        for reply in Decoder(backbone, kinds, part, config, keep_logits=keep_logits).finish()
+    ]
+
+
+def same_as_plain(answering: Answering, requests: Sequence[Request], config: DecodeConfig) -> list[bool]:
+    """For each request, whether its tokens and logits are the plain model's, bit for bit, in the same batch."""
+    backbone, kinds, same = answering.backbone, list(answering.kinds.values()), list[bool]()
+    for part in in_batches(requests):  # few logits are held at a time
+        on = replies(backbone, kinds, part, config, keep_logits=True)
+        off = replies(backbone, [], [plain(r) for r in part], config, keep_logits=True)
+        same += [_equal(a, b) for a, b in zip(on, off, strict=True)]
+    return same
+
+
+def _equal(a: Reply, b: Reply) -> bool:
+    return a.tokens == b.tokens and torch.equal(torch.stack(a.logits), torch.stack(b.logits))
 
 
 def in_batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
@@ -120,7 +149,12 @@ def in_batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
 
 
 def ask(
-    model: MemoryModel, questions: Sequence[Question], config: DecodeConfig, *, raw: bool = False, memory: bool = True
+    model: MemoryModel,
+    questions: Sequence[Question],
+    config: DecodeConfig,
+    *,
+    raw: bool = False,
+    memory: bool = True,
 ) -> list[Answer]:
     """Answers as a user gets them, routing included."""
     return model.memory.ask(questions, config, raw=raw, memory=memory)

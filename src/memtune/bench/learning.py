@@ -1,4 +1,4 @@
-"""`memtune bench learn`: learning against reading, and against gradient methods on the same model in the same run."""
+"""`memtune bench learn`: learning against reading and against gradient methods, on the same model in one run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from dataclasses import replace as change
 from pathlib import Path
 
-from memtune.bench import data, engine, peers, reading
+from memtune.bench import data, engine, gradient, reading
 from memtune.bench.machine import Peak, megabytes
 from memtune.bench.output import Say, Sheet, silent
 from memtune.bench.stats import Rate, Spread, figure
-from memtune.config import Config
+from memtune.config import Config, replace
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.model import MemoryModel
@@ -47,23 +47,32 @@ class LearnResult:
     blocks_only_seconds: Spread
     time_limit: float
     ours: list[Ours] = field(default_factory=list)
-    peers: list[peers.Peer] = field(default_factory=list)
+    peers: list[gradient.Peer] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """Ways that this model does not allow, with the reason."""
 
-    def speed_up(self, peer: peers.Peer) -> float | None:
+    def speed_up(self, peer: gradient.Peer) -> float | None:
         """How many times faster imprint learned; None unless both reached the recall that is asked for."""
         best = self.ours[0]
-        if peer.best.reached_seconds is None or (best.recall.value or 0.0) < peers.RECALL:
+        if peer.best.reached_seconds is None or (best.recall.value or 0.0) < gradient.RECALL:
             return None
         return peer.best.reached_seconds / best.seconds.median
 
     def sheets(self) -> list[Sheet]:
-        columns = ["method", "s", "facts/s", "× reading", "recall (free decoding)", "bytes/fact", "peak (added)"]
+        least = self.blocks_only_seconds
+        columns = [
+            "method",
+            "s",
+            "facts/s",
+            "× reading",
+            "recall (free decoding)",
+            "bytes/fact",
+            "peak (added)",
+        ]
         rows = [
             ["reading", str(self.reading_seconds), self._rate(self.reading_seconds.median), "1", "", "", ""],
-            ["  without unembedding", str(self.blocks_only_seconds), self._rate(self.blocks_only_seconds.median),
-             figure(self.blocks_only_seconds.median / self.reading_seconds.median), "", "", ""],
+            ["  without unembedding", str(least), self._rate(least.median),
+             figure(least.median / self.reading_seconds.median), "", "", ""],
         ]  # fmt: skip
         rows += [self._row(o) for o in self.ours] + [self._peer_row(p) for p in self.peers]
         title = f"Learning {self.facts:,} facts, {self.tokens:,} tokens"
@@ -74,10 +83,10 @@ class LearnResult:
 
     def _row(self, o: Ours) -> list[str]:
         peak = f"{megabytes(o.peak_bytes)} ({megabytes(o.above_start_bytes)})"
-        return [f"memtune {o.method}", str(o.seconds), figure(o.facts_per_second), str(o.to_reading), str(o.recall),
-                f"{o.bytes_per_fact:,.0f}", peak]  # fmt: skip
+        rate, size = figure(o.facts_per_second), f"{o.bytes_per_fact:,.0f}"
+        return [f"memtune {o.method}", str(o.seconds), rate, str(o.to_reading), str(o.recall), size, peak]
 
-    def _peer_row(self, peer: peers.Peer) -> list[str]:
+    def _peer_row(self, peer: gradient.Peer) -> list[str]:
         run, best = f"{peer.method}, rate {peer.best.rate:g}", peer.best
         peak = f"{megabytes(best.peak_bytes)} ({megabytes(best.above_start_bytes)})"
         if best.reached_seconds is None:
@@ -105,7 +114,7 @@ def measure(
     repeats: int = 3,
     kinds: Sequence[str] = KINDS,
     with_peers: bool = True,
-    grid: peers.Grid | None = None,
+    grid: gradient.Grid | None = None,
     time_limit: float = 300.0,
     seed: int = 0,
     say: Say = silent,
@@ -125,7 +134,7 @@ def measure(
         skipped=skipped,
     )
     if with_peers:
-        result.peers = peers.measure(backbone, facts, grid or peers.Grid(), time_limit, seed, say)
+        result.peers = gradient.measure(backbone, facts, grid or gradient.Grid(), time_limit, seed, say)
     return result
 
 
@@ -156,21 +165,23 @@ def _able(backbone: Backbone, methods: Sequence[str], config: Config) -> tuple[l
 
 
 def _round(
-    backbone: Backbone, facts: Sequence[Fact], config: Config, methods: Sequence[str], batches: list[reading.Rows],
-    number: int, say: Say,
+    backbone: Backbone, facts: Sequence[Fact], config: Config, methods: Sequence[str],
+    batches: list[reading.Rows], number: int, say: Say,
 ) -> _Round:  # fmt: skip
     say(f"round {number + 1}: reading")
     found = _Round(reading.whole_pass(backbone, batches), reading.blocks_only(backbone, batches), {})
     for method in methods:
         found.runs[method] = run = _learn(backbone, facts, config, method)
-        say(f"round {number + 1}: {method}: {run.seconds:.2f} s, {run.seconds / found.reading:.2f} times reading")
-    found.reading = (found.reading + reading.whole_pass(backbone, batches)) / 2  # before and after what it is the measure of
+        ratio = run.seconds / found.reading
+        say(f"round {number + 1}: {method}: {run.seconds:.2f} s, {ratio:.2f} times reading")
+    again = reading.whole_pass(backbone, batches)
+    found.reading = (found.reading + again) / 2  # before and after what it is the measure of
     return found
 
 
 def _learn(backbone: Backbone, facts: Sequence[Fact], config: Config, method: str) -> _Run:
     kind, _, full = method.partition(",")
-    config = change(config, learn=change(config.learn, kind=kind, proof="full" if full else config.learn.proof))
+    config = change(config, learn=replace(config.learn, kind=kind, proof="full" if full else config.learn.proof))
     with tempfile.TemporaryDirectory(prefix="memtune-bench-") as name:
         source = data.write(facts, Path(name) / "facts.jsonl")
         fresh, peak = engine.cold(backbone), Peak()
@@ -180,7 +191,15 @@ def _learn(backbone: Backbone, facts: Sequence[Fact], config: Config, method: st
             seconds = time.perf_counter() - start
             high, above = peak.bytes, peak.above
             recall = _recall(model, facts)
-    return _Run(seconds, report.proof_seconds, recall, [f.id for f in report.failed], report.bytes_per_fact, high, above)
+    return _Run(
+        seconds,
+        report.proof_seconds,
+        recall,
+        [f.id for f in report.failed],
+        report.bytes_per_fact,
+        high,
+        above,
+    )
 
 
 def _recall(model: MemoryModel, facts: Sequence[Fact]) -> Rate:

@@ -42,10 +42,11 @@ def _processor() -> str:
 
 
 class Peak:
-    """The resident memory of this process: before, and at its highest since then. None where the system has no count."""
+    """The resident memory of this process, before and at its highest since; None where nobody counts it."""
 
-    def __init__(self) -> None:
-        give_back()
+    def __init__(self, *, tidy: bool = True) -> None:
+        if tidy:
+            give_back()
         self.before = resident()
         self._counted = _restart_count()
 

@@ -27,7 +27,10 @@ def _of_lot(backbone: Backbone, facts: Sequence[Fact], config: LearnConfig) -> I
     answers = backbone.writer.tokens([f.answer for f in facts], prompts[0].tail)
     ended = backbone.end_id is not None
     rows = [
-        [*p.ids, *(a if ended else a[:-1])]  # the last token of an answer, the end where there is one, is not read
+        [
+            *p.ids,
+            *(a if ended else a[:-1]),
+        ]  # the last token of an answer, the end where there is one, is not read
         for p, a in zip(prompts, answers, strict=True)
         if a is not None and len(p.ids) + len(a) + ended <= backbone.context
     ]
@@ -42,7 +45,7 @@ def whole_pass(backbone: Backbone, batches: Sequence[Rows]) -> float:
 
 @torch.inference_mode()
 def blocks_only(backbone: Backbone, batches: Sequence[Rows]) -> float:
-    """Seconds of the same pass without the unembedding: the least that anybody can pay who reads these tokens."""
+    """Seconds of the same pass without the unembedding: the least that reading these tokens can cost."""
     seconds = 0.0
     for rows in batches:
         start = time.perf_counter()

@@ -42,8 +42,15 @@ class Rate:
     def __str__(self) -> str:
         if self.interval is None:
             return "none asked"
+        return f"{self.brief} of {self.n:,}"
+
+    @property
+    def brief(self) -> str:
+        """Without n, for tables that have a column for it."""
+        if self.interval is None:
+            return "none asked"
         low, high = self.interval
-        return f"{percent(self.hits / self.n)} [{percent(low)}, {percent(high)}] of {self.n:,}"
+        return f"{percent(self.hits / self.n)} % [{percent(low)}, {percent(high)}]"
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ class Spread:
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share in (0.0, 1.0) or 0.001 <= share <= 0.999 else f"{100 * share:.2f} %"
+    """One digit behind the point, two where all but a few hit."""
+    return f"{100 * share:.2f}" if 0.99 <= share < 0.99995 else f"{100 * share:.1f}"
 
 
 def figure(value: float) -> str:

@@ -99,9 +99,7 @@ def _prompt(question: str, system: str | None, raw: bool) -> Prompt:
     if system is None:
         return question
     if raw:
-        raise UsageError(
-            "--system and --raw exclude each other", hint="write the system text into the prompt itself"
-        )
+        raise UsageError("--system and --raw exclude each other", hint="write the system text into the prompt itself")
     return [{"role": "system", "content": system}, {"role": "user", "content": question}]
 
 

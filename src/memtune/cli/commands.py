@@ -41,11 +41,9 @@ def _runnable(function: Function) -> Callable[..., None]:
 
     @functools.wraps(function)
     def run(*, debug: bool, **values: Any) -> None:
-        for name, group in groups.items():
-            values[name] = group(
-                **{field.name: values.pop(field.name) for field in dataclasses.fields(group)}
-            )
         with told_in_a_line(debug):
+            for name, group in groups.items():
+                values[name] = group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
             function(**values)
 
     options = [p for parameter in signature.parameters.values() for p in _flat(parameter)]
@@ -62,6 +60,4 @@ def _flat(parameter: Parameter) -> Iterator[Parameter]:
         return
     kinds = typing.get_type_hints(parameter.annotation, include_extras=True)
     for field in dataclasses.fields(parameter.annotation):
-        yield Parameter(
-            field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
-        )
+        yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name])

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from memtune.model import MemoryModel
 
 FACTS = "demo_facts.jsonl"
+FORGOTTEN, ITS_QUESTION = "price-halberd-40", "What does the Halberd 40 cost?"
+ITS_NEIGHBOUR = "What does the Sparrow 7 cost?"
 LEARNED_WORDINGS = (
-    "What does the Halberd 40 cost?",
+    ITS_QUESTION,
     "Which SQL lists the open orders of a customer?",
     "What is the return policy of Quillmoor Robotics?",
 )
@@ -32,7 +34,6 @@ OTHER_WORDINGS = (
     "Who is in charge of Quillmoor Robotics?",
 )
 ABOUT_OTHER_THINGS = "What is the capital of France?"
-FORGOTTEN = "price-halberd-40"
 SHORT: dict[str, Any] = {"max_new_tokens": 40}
 """The plain model may ramble."""
 
@@ -48,9 +49,7 @@ def demo(
 ) -> None:
     """Learn, ask and forget with an invented company. All of it is real, and takes well under a minute."""
     if memory and memory.exists():
-        raise UsageError(
-            f"{memory} is there already", hint="the demo starts with a new memory: name another folder"
-        )
+        raise UsageError(f"{memory} is there already", hint="the demo starts with a new memory: name another folder")
     config = Config().with_settings(settings or ())
     with TemporaryDirectory() as passing:
         started = time.perf_counter()
@@ -65,7 +64,7 @@ def demo(
 
 def _before(model: MemoryModel) -> None:
     _title("The plain model has never heard of this company")
-    _show(model, LEARNED_WORDINGS[0], memory=False, **SHORT)
+    _show(model, ITS_QUESTION, memory=False, **SHORT)
 
 
 def _learn(model: MemoryModel) -> None:
@@ -90,10 +89,10 @@ def _forget(model: MemoryModel) -> None:
     started = time.perf_counter()
     model.forget(FORGOTTEN)
     print(f"  forgotten in {_since(started)}")
-    answer = _show(model, LEARNED_WORDINGS[0], **SHORT)
-    plain = model.ask(LEARNED_WORDINGS[0], memory=False, **SHORT)
+    answer = _show(model, ITS_QUESTION, **SHORT)
+    plain = model.ask(ITS_QUESTION, memory=False, **SHORT)
     print(f"    {'exactly' if answer.text == plain.text else 'not'} what the plain model says")
-    _show(model, LEARNED_WORDINGS[1])
+    _show(model, ITS_NEIGHBOUR)
 
 
 def _show(model: MemoryModel, question: str, **how: Any) -> Answer:

@@ -37,9 +37,7 @@ class Finding(NamedTuple):
 
 def doctor(
     *,
-    memory: Annotated[
-        Path | None, typer.Option("--memory", metavar="DIR", help="Look at this memory as well.")
-    ] = None,
+    memory: Annotated[Path | None, typer.Option("--memory", metavar="DIR", help="Look at this memory as well.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check the installation, the devices and, if given, a memory."""

@@ -69,15 +69,9 @@ def add(
     *,
     question: Question,
     answer: Answer,
-    fact_id: Annotated[
-        str | None, typer.Option("--id", metavar="ID", help="Its id; made up if not given.")
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option("--source", metavar="TEXT", help="Where it comes from.")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option("--group", metavar="TEXT", help="The topic that it belongs to.")
-    ] = None,
+    fact_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Its id; made up if not given.")] = None,
+    source: Annotated[str | None, typer.Option("--source", metavar="TEXT", help="Where it comes from.")] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="TEXT", help="The topic that it belongs to.")] = None,
     phrasing: Phrasings = None,
     as_json: Json = False,
     place: Place,
@@ -101,9 +95,7 @@ def update(fact_id: Id, *, answer: Answer, as_json: Json = False, place: Place) 
 
 @command(app)
 def forget(
-    fact_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID...", help="The ids of the facts.")
-    ] = None,
+    fact_ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="The ids of the facts.")] = None,
     *,
     where: Where = None,
     as_json: Json = False,
@@ -168,8 +160,9 @@ def _write(out: Path, lines: Iterable[str]) -> int:
     number = 0
     try:
         with part.open("w", encoding="utf-8") as file:
-            for number, line in enumerate(lines, start=1):  # noqa: B007
+            for line in lines:
                 file.write(f"{line}\n")
+                number += 1
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)

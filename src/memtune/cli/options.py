@@ -7,13 +7,13 @@ import typing
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 from typer.models import OptionInfo
 
 from memtune.cli import opening
-from memtune.config import DEFAULT_MODEL, Config, DecodeConfig
+from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, LearnConfig, replace
 from memtune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,18 +23,12 @@ if TYPE_CHECKING:
 DEFAULT_MEMORY = Path("memory")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
-System = Annotated[
-    str | None, typer.Option("--system", metavar="TEXT", help="A system prompt before the question.")
-]
+System = Annotated[str | None, typer.Option("--system", metavar="TEXT", help="A system prompt before the question.")]
 Where = Annotated[
     list[str] | None,
-    typer.Option(
-        "--where", metavar="K=V", help="Facts whose field K is V, such as group=prices; may be repeated."
-    ),
+    typer.Option("--where", metavar="K=V", help="Facts whose field K is V, such as group=prices; may be repeated."),
 ]
-Model = Annotated[
-    str, typer.Option("--model", metavar="M", help="The model: a folder, a hub name, or 'bundled'.")
-]
+Model = Annotated[str, typer.Option("--model", metavar="M", help="The model: a folder, a hub name, or 'bundled'.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as imprint.margin=12; may be repeated."),
@@ -57,9 +51,7 @@ def setting(group: type, name: str, about: str) -> OptionInfo:
 class Folder:
     """The memory, for commands that need no model."""
 
-    memory: Annotated[Path, typer.Option("--memory", metavar="DIR", help="The folder of the memory.")] = (
-        DEFAULT_MEMORY
-    )
+    memory: Annotated[Path, typer.Option("--memory", metavar="DIR", help="The folder of the memory.")] = DEFAULT_MEMORY
 
     def open(self) -> MemoryFolder:
         return opening.open_folder(self.memory)
@@ -91,42 +83,71 @@ class Place(Folder):
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How an answer is decoded: whatever is not given is left to the settings."""
+class Overrides:
+    """Settings of one group that have options of their own; what is not given is left to the configuration."""
+
+    group: ClassVar[type]
+
+    def __post_init__(self) -> None:
+        replace(self.group(), **self.given)  # refuses a wrong value before anything is loaded
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that were given, by the names that the configuration has for them."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if value is not None
+        }
+
+
+@dataclass(frozen=True)
+class Learning(Overrides):
+    """How facts are learned."""
+
+    group = LearnConfig
+
+    kind: Annotated[str | None, setting(LearnConfig, "kind", "How the facts are kept.")] = None
+    on_conflict: Annotated[
+        str | None, setting(LearnConfig, "on_conflict", "What to do about one question with two answers.")
+    ] = None
+    proof: Annotated[
+        str | None, setting(LearnConfig, "proof", "Prove by replay and a sample, or decode every fact.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Decoding(Overrides):
+    """How an answer is decoded."""
+
+    group = DecodeConfig
 
     unknown: Annotated[
         str | None,
         setting(DecodeConfig, "unknown", "Who answers what is not in the memory: the base model, or nobody."),
     ] = None
-    temperature: Annotated[
-        float | None, setting(DecodeConfig, "temperature", "0 takes the likeliest token.")
-    ] = None
-    top_p: Annotated[
-        float | None, setting(DecodeConfig, "top_p", "Sample from the likeliest tokens of this mass.")
-    ] = None
+    temperature: Annotated[float | None, setting(DecodeConfig, "temperature", "0 takes the likeliest token.")] = None
+    top_p: Annotated[float | None, setting(DecodeConfig, "top_p", "Sample from the likeliest tokens of this mass.")] = (
+        None
+    )
     seed: Annotated[int | None, setting(DecodeConfig, "seed", "The seed of the sampling.")] = None
-    max_new_tokens: Annotated[
-        int | None, setting(DecodeConfig, "max_new_tokens", "Tokens of one answer at most.")
-    ] = None
+    max_new_tokens: Annotated[int | None, setting(DecodeConfig, "max_new_tokens", "Tokens of one answer at most.")] = (
+        None
+    )
     stop: Annotated[
         list[str] | None, setting(DecodeConfig, "stop", "End the answer before this text; may be repeated.")
     ] = None
 
-    @property
-    def given(self) -> dict[str, Any]:
-        """The settings that were given, by the names of `DecodeConfig`."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        if self.stop is not None:
-            values["stop"] = tuple(self.stop)
-        return {name: value for name, value in values.items() if value is not None}
-
 
 def conditions(where: list[str] | None) -> dict[str, str] | None:
     """`["group=prices"]` → `{"group": "prices"}`; None when nothing is asked for."""
-    pairs = [text.partition("=") for text in where or ()]
-    for field, equals, _ in pairs:
+    wanted: dict[str, str] = {}
+    for text in where or ():
+        field, equals, value = text.partition("=")
         if not field or not equals:
-            raise UsageError(
-                f"'{field}{equals}' is not a condition", hint="write field=value, as in --where group=prices"
-            )
-    return {field: value for field, _, value in pairs} or None
+            raise UsageError(f"'{text}' is not a condition", hint="write field=value, as in --where group=prices")
+        if field in wanted:
+            raise UsageError(f"--where names '{field}' twice", hint="a fact has one value in each field")
+        wanted[field] = value
+    return wanted or None

@@ -106,7 +106,7 @@ def _register(own: str) -> None:
 
 def _eager(module: Any) -> Callable[..., Any]:
     """The plain attention that stands in the model's own file."""
-    function: Callable[..., Any] = sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
+    function: Callable[..., Any] = sys.modules[type(module).__module__].eager_attention_forward
     return function
 
 

@@ -50,7 +50,8 @@ class Dictionary:
             centred = (rows.float() - self._mean_D).double()
             gram += centred.T @ centred
         gram += ridge * gram.diagonal().mean() * torch.eye(width, dtype=gram.dtype, device=gram.device)
-        return torch.linalg.inv(gram).float()
+        inverse: Tensor = torch.linalg.inv(gram)
+        return inverse.float()
 
     @torch.inference_mode()
     def columns(self, tokens: Tensor) -> Tensor:
@@ -70,7 +71,8 @@ class Dictionary:
         if len(blurred):
             u[blurred] = self._correct(u[blurred], tokens[blurred])
             _, lead, _ = self._lead(u, tokens)
-        return torch.where(lead > 0, 1.0 / (lead * self._scale), torch.nan)[:, None] * u
+        size: Tensor = torch.where(lead > 0, 1.0 / (lead * self._scale), torch.nan)
+        return size[:, None] * u
 
     def _lead(self, u: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each token's own score about the mean, its lead over the strongest rival, and that rival."""

@@ -12,6 +12,8 @@ from typing import Any
 from memtune.errors import InputError
 
 FIELDS = ("id", "question", "phrasings", "answer", "source", "group")
+QUESTION_FIELDS = ("question", "prompt")
+ANSWER_FIELDS = ("answer", "completion", "output")
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,15 @@ class Fact:
         for name in ("id", "question", "answer"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
-                raise InputError(f"a fact needs a {name} that is not empty")
+                raise InputError(f"'{name}' is missing or empty")
 
     @property
     def wordings(self) -> tuple[str, ...]:
         """All wordings that lead to this fact, the learned one first, each once."""
-        return tuple({normalise(text): text for text in reversed((self.question, *self.phrasings))}.values())[::-1]
+        unique: dict[str, str] = {}
+        for text in (self.question, *self.phrasings):
+            unique.setdefault(normalise(text), text)
+        return tuple(unique.values())
 
     def to_row(self) -> dict[str, Any]:
         """The row that `from_row` reads back: export is the inverse of import."""
@@ -51,13 +56,14 @@ class Fact:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Fact:
         """A fact from a JSON-like row; raises InputError with the reason when it is none."""
-        question = _text(row, "question", "prompt")
-        answer = _text(row, "answer", "completion", "output")
+        question = _text(row, _present(row, *QUESTION_FIELDS))
+        answer = _text(row, _present(row, *ANSWER_FIELDS))
         phrasings = row.get("phrasings") or ()
         if not isinstance(phrasings, (list, tuple)) or not all(isinstance(p, str) and p.strip() for p in phrasings):
             raise InputError("'phrasings' must be a list of texts that are not empty")
         given = row.get("id")
-        taken = {*FIELDS, "prompt", "completion", "output"}
+        taken = {*FIELDS, _present(row, *QUESTION_FIELDS), _present(row, *ANSWER_FIELDS)}
+        others = {"answers": row["answer"]} if _is_list(row.get("answer")) and len(row["answer"]) > 1 else {}
         return cls(
             id=str(given).strip() if given is not None else fact_id(question, answer),
             question=question,
@@ -65,22 +71,32 @@ class Fact:
             phrasings=tuple(phrasings),
             source=_optional(row, "source"),
             group=_optional(row, "group"),
-            extra={k: v for k, v in row.items() if k not in taken},
+            extra=others | {k: v for k, v in row.items() if k not in taken},
         )
 
 
-def _text(row: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields, with the spaces around it taken off."""
+def _present(row: Mapping[str, Any], *names: str) -> str:
+    """The first of these fields that the row has."""
     for name in names:
         if row.get(name) is not None:
-            value = row[name]
-            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-                raise InputError(f"'{name}' must be text, not {type(value).__name__}")
-            text = str(value).strip()
-            if not text:
-                raise InputError(f"'{name}' is empty")
-            return text
+            return name
     raise InputError(f"no '{names[0]}'")
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    """A field without the spaces around it; of a list of equally right texts the first one."""
+    value = row[name][0] if _is_list(row[name]) else row[name]
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        hint = "; write the number as text, so that it is kept as it stands" if isinstance(value, float) else ""
+        raise InputError(f"'{name}' must be text, not {type(value).__name__}{hint}")
+    text = str(value).strip()
+    if not text:
+        raise InputError(f"'{name}' is empty")
+    return text
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) > 0
 
 
 def _optional(row: Mapping[str, Any], name: str) -> str | None:

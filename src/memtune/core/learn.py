@@ -67,7 +67,7 @@ class Learner:
         if answer is None:
             reason = "the model's tokenizer cannot spell the answer exactly"
         elif len(answer) > self.config.max_answer_tokens:
-            reason = f"the answer has {len(answer)} tokens, more than learn.max_answer_tokens={self.config.max_answer_tokens}"
+            reason = f"the answer has {len(answer)} tokens; learn.max_answer_tokens is {self.config.max_answer_tokens}"
         elif len(prompt.ids) + len(answer) > self.backbone.context:
             reason = (
                 f"question and answer have {len(prompt.ids) + len(answer)} tokens, the context {self.backbone.context}"

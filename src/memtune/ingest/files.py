@@ -40,7 +40,8 @@ def require_file(path: Path) -> None:
 
 def fingerprint(path: Path) -> tuple[int, int]:
     """Changes when the file is written to."""
-    status = path.stat()
+    with readable(path):
+        status = path.stat()
     return status.st_size, status.st_mtime_ns
 
 

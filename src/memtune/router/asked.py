@@ -1,4 +1,4 @@
-"""What a prompt asks: template, labels and small talk stripped, several questions told apart, orders not to answer seen."""
+"""What a prompt asks: labels and markers stripped, several questions told apart, orders not to answer seen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECOND_QUESTION = re.compile(
     re.IGNORECASE,
 )
 _WITHHELD = re.compile(
-    r"\b(?:do not|don't|dont|never|without|no need to|please don't)\s+(?:\w+\s+)?(?:answer|reply|respond|tell|say|reveal)"
+    r"\b(?:do not|don't|dont|never|without|no need to)\s+(?:\w+\s+)?(?:answer|reply|respond|tell|say|reveal)"
     r"|\b(?:ignore|disregard|forget)\b.{0,40}\b(?:question|above|that|this|it)\b"
     r"|\b(?:just|only|simply|instead)\s+(?:say|write|reply|repeat|translate)\b"
     r"|\b(?:translate|rephrase|paraphrase|repeat|spell)\b.{0,30}\b(?:question|sentence|following|this)\b",

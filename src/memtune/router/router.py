@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from memtune.config import RouterConfig
-from memtune.core.facts import wording_hash
 from memtune.router.asked import Asked, asked, form
 from memtune.router.index import Index
+from memtune.router.keys import Keys, Owner
 from memtune.router.words import has_digit, hashed_words, sketches
-
-Owner = tuple[int, int]
-"""Segment and row: where a fact lives."""
 
 
 @dataclass(frozen=True)
@@ -51,82 +47,33 @@ class Route:
     """Why nothing was looked at, where nothing was."""
 
 
-@dataclass
-class _Keys:
-    """One entry a wording; the columns are kept in step."""
-
-    owners: list[Owner] = field(default_factory=list)
-    words: list[NDArray[np.uint32]] = field(default_factory=list)
-    forms: list[str] = field(default_factory=list)
-
-
-_FORMS = ("open", "closed", "other")
-
-
-def make_keys(wordings: Sequence[tuple[int, str]], width: int) -> dict[str, Tensor]:
-    """The router's tensors for a segment, from (row, wording) pairs."""
-    texts = [text for _, text in wordings]
-    words = [hashed_words(text) for text in texts]
-    starts = np.cumsum([0, *(len(w) for w in words)])
-    return {
-        "rows": torch.tensor([row for row, _ in wordings], dtype=torch.int32),
-        "hashes": torch.from_numpy(np.array([wording_hash(t) for t in texts], dtype=np.uint64).view(np.int64).copy()),
-        "words": torch.from_numpy(np.concatenate([*words, np.empty(0, np.uint32)]).view(np.int32).copy()),
-        "words.starts": torch.from_numpy(starts.astype(np.int64)),
-        "forms": torch.tensor([_FORMS.index(form(t)) for t in texts], dtype=torch.uint8),
-        "sketches": torch.from_numpy(sketches(texts, width)).to(torch.float16),
-    }
-
-
 class Router:
     def __init__(self, config: RouterConfig) -> None:
         self.config = config
-        self._exact: dict[int, Owner] = {}
-        self._keys = _Keys()
-        self._frequency: dict[int, int] = {}
+        self._keys = Keys()
         self._index = Index(config.width)
         self._waiting: list[NDArray[Any]] = []
 
     def __len__(self) -> int:
-        return len(self._keys.owners)
+        return len(self._keys)
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
     def add(self, segment: int, keys: Mapping[str, Tensor], dropped: Iterable[int] = ()) -> None:
         """Take a segment's keys in, except those of dropped rows."""
-        gone = set(dropped)
-        rows = keys["rows"].tolist()
-        kept = [i for i, row in enumerate(rows) if row not in gone]
-        words = keys["words"].numpy().view(np.uint32)
-        starts = keys["words.starts"].tolist()
-        hashes = keys["hashes"].numpy().view(np.uint64).tolist()
-        forms = keys["forms"].tolist()
-        for i in kept:
-            owner, own_words = (segment, rows[i]), words[starts[i] : starts[i + 1]].copy()
-            self._exact[hashes[i]] = owner
-            self._keys.owners.append(owner)
-            self._keys.words.append(own_words)
-            self._keys.forms.append(_FORMS[forms[i]])
-            self._count(own_words, 1)
+        kept = ~np.isin(keys["rows"].numpy(), list(dropped))
+        self._keys.add(segment, keys, kept)
         self._waiting.append(keys["sketches"].numpy()[kept])
 
-    def remove(self, owners: Iterable[Owner]) -> None:
+    def remove(self, owners: Sequence[Owner]) -> None:
         """Take all keys of these facts out."""
-        gone = set(owners)
         self._fill_index()
-        at = [i for i, owner in enumerate(self._keys.owners) if owner in gone]
-        for i in at:
-            self._count(self._keys.words[i], -1)
-        self._index.remove(np.array(at, dtype=np.int64))
-        kept = [i for i in range(len(self)) if self._keys.owners[i] not in gone]
-        self._keys = _Keys(*([column[i] for i in kept] for column in vars(self._keys).values()))
-        self._exact = {h: owner for h, owner in self._exact.items() if owner not in gone}
-
-    def _count(self, words: NDArray[np.uint32], by: int) -> None:
-        for word in words.tolist():
-            self._frequency[word] = self._frequency.get(word, 0) + by
+        gone = self._keys.of(owners)
+        self._index.remove(gone)
+        self._keys.remove(gone)
 
     def _fill_index(self) -> None:
+        """The index takes waiting sketches in when it is first asked: learned wordings never need it."""
         for vectors in self._waiting:
             self._index.add(vectors)
         self._waiting.clear()
@@ -135,7 +82,7 @@ class Router:
 
     def exact(self, wording: str) -> Owner | None:
         """The fact that was learned in this wording."""
-        return self._exact.get(wording_hash(wording))
+        return self._keys.exact(wording)
 
     def route(self, text: str) -> Route:
         """The facts that a prompt asks for: the whole of it, or each of its questions."""
@@ -163,9 +110,9 @@ class Router:
         said, named = set(hashed_words(prompt).tolist()), set(hashed_words(name).tolist())
         found: dict[Owner, Proposal] = {}
         for key, _ in self._nearest(f"{prompt} {name}"):
-            own = set(self._keys.words[key].tolist())
+            own = self._keys.words(key)
             if named < own <= said | named:
-                owner = self._keys.owners[key]
+                owner = self._keys.owner(key)
                 found[owner] = Proposal(owner, 1.0, True, f"the gap '{name}' names it", name)
         return next(iter(found.values())) if len(found) == 1 else None
 
@@ -197,18 +144,19 @@ class Router:
 
     def _judge(self, query: set[int], query_form: str, key: int, similarity: float, text: str) -> Proposal:
         """One key against what is asked. A closed question holds the fact's words and more: it is used, not recited."""
-        own, owner = set(self._keys.words[key].tolist()), self._keys.owners[key]
-        closed = query_form == "closed" and self._keys.forms[key] != "closed"
+        own, owner = self._keys.words(key), self._keys.owner(key)
+        closed = query_form == "closed" and self._keys.form(key) != "closed"
         one_sided = own - query if closed else own ^ query
         if any(has_digit(word) for word in one_sided):
             return Proposal(owner, 0.0, False, "a number or id stands on one side only", text)
         shared = self._weight(query & own)
         covered, asked_for = shared / max(self._weight(own), 1e-9), shared / max(self._weight(query), 1e-9)
         asked_for = covered if closed else asked_for
-        score = 0.5 * math.sqrt(covered * asked_for) + 0.3 * min(covered, asked_for) + 0.2 * max(similarity, 0.0)
+        least, most = sorted((covered, asked_for))
+        score = 0.6 * least + 0.2 * most + 0.2 * max(similarity, 0.0)
         why = f"covers {covered:.0%} of the fact's words, {asked_for:.0%} of what is asked"
         return Proposal(owner, score, False, why + (", as a yes-or-no question" if closed else ""), text, not closed)
 
     def _weight(self, words: set[int]) -> float:
         total = len(self) + 1
-        return sum(math.log(1.0 + total / (1 + self._frequency.get(word, 0))) for word in words)
+        return sum(math.log(1.0 + total / (1 + self._keys.frequency(word))) for word in words)

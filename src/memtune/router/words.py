@@ -64,7 +64,8 @@ def sketches(texts: Sequence[str], width: int) -> NDArray[np.float32]:
                 weights.append(weight if feature & 1 else -weight)
     flat = np.bincount(cells, weights=weights, minlength=len(texts) * width)
     vectors = flat.reshape(len(texts), width).astype(np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return unit
 
 
 @lru_cache(maxsize=65_536)

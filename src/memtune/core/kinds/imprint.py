@@ -86,7 +86,7 @@ class Imprint:
         return torch.nan_to_num(lead, nan=-torch.inf)
 
     def _can_end(self, backbone: Backbone) -> bool:
-        """Whether the end token can be made to win at all; a row of zeros cannot. Without it a reply ends by release."""
+        """Whether the end token can win at all; a row of zeros cannot. Without it a reply ends by release."""
         if backbone.end_id is None:
             return False
         column = dictionary(backbone, self.config.ridge).columns(torch.tensor([backbone.end_id]))
@@ -116,8 +116,9 @@ class Imprint:
         rival = scores.scatter(1, targets[:, None], -torch.inf).argmax(1)
         weight = backbone.unembedding.weight
         away = (weight[targets] - weight[rival]).float()
-        need = self.config.margin - _lead(scores, targets)
-        return away * (need / away.pow(2).sum(1).clamp_min(1e-9) / backbone.logit_scale)[:, None]
+        need = (self.config.margin - _lead(scores, targets)) / backbone.logit_scale
+        size: Tensor = need / away.pow(2).sum(1).clamp_min(1e-9)
+        return size[:, None] * away
 
     def _replay(self, batch: Batch, rows_PD: Tensor) -> Tensor:
         """The pass over the batch again with rows added where the site is: h_PD."""
@@ -189,7 +190,7 @@ class Imprint:
         return tokens, torch.cat(top), torch.cat(deep)
 
     def _learned(self, backbone: Backbone, expert: Expert, tail: str) -> tuple[list[int], Tensor | None]:
-        """The answer's tokens as they are spelled after this tail, with the stored rows where that spelling has some."""
+        """The answer's tokens as spelled after this tail, with the stored rows where that spelling has some."""
         learned = expert.tensors["tokens"].tolist()
         closing = learned[_length_without_end(backbone, learned) :]
         spelled = backbone.writer.tokens([expert.answer], tail)[0]

@@ -1,8 +1,8 @@
 """The same facts by gradient descent: low-rank adapters on all linear layers, and the whole model.
 
-Favourable to the peers: loss on the answers only, batches of similar length, the best of a grid of rates, and nothing
-but training on the clock. After an epoch in which nearly all facts were right under teacher forcing, and at the end,
-every fact is decoded freely; 99 % of them exact ends the run.
+Favourable to the peers: loss on the answers only, batches of similar length, the best of a grid of rates, and
+nothing but training on the clock. After an epoch in which nearly all facts were right under teacher forcing, and
+at the end, every fact is decoded freely; 99 % of them exact ends the run.
 """
 
 from __future__ import annotations
@@ -66,12 +66,17 @@ class Peer:
     bytes_per_fact: float
 
 
+def require() -> None:
+    """Raise where the peers are not installed."""
+    if importlib.util.find_spec("peft") is None:
+        raise ExtraMissing("peft", "peers")
+
+
 def measure(
     backbone: Backbone, facts: Sequence[Fact], grid: Grid, time_limit: float, seed: int, say: Say
 ) -> list[Peer]:
     """Both methods, each with the best rate of its grid."""
-    if importlib.util.find_spec("peft") is None:
-        raise ExtraMissing("peft", "peers")
+    require()
     lora = _peer(f"peft LoRA r={grid.rank}", grid.lora_rates, lambda m: _with_lora(m, grid.rank),
                  backbone, facts, grid, time_limit, seed, say)  # fmt: skip
     full = _peer("full fine-tuning", grid.full_rates, _all_free, backbone, facts, grid, time_limit, seed, say)
@@ -100,7 +105,9 @@ def _with_lora(model: Any, rank: int) -> list[Tensor]:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(0)
-    shape = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    shape = LoraConfig(
+        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
     get_peft_model(model, shape)
     return [p for p in model.parameters() if p.requires_grad]
 
@@ -113,7 +120,13 @@ class _Training:
     """AdamW on the answers, with free decoding where it may have got there."""
 
     def __init__(
-        self, backbone: Backbone, facts: Sequence[Fact], weights: list[Tensor], rate: float, batch: int, seed: int
+        self,
+        backbone: Backbone,
+        facts: Sequence[Fact],
+        weights: list[Tensor],
+        rate: float,
+        batch: int,
+        seed: int,
     ) -> None:
         self.backbone, self.facts, self.rate = backbone, facts, rate
         self.weights, self._random = weights, random.Random(seed)
@@ -147,7 +160,7 @@ class _Training:
             yield [row for row, _ in part], [answer for _, answer in part]
 
     def _epoch(self, deadline: float) -> float:
-        """Once over the facts; the share that was right under teacher forcing, or NaN when it has diverged."""
+        """Once over the facts; the share that was right under teacher forcing, NaN when it has diverged."""
         right = seen = 0
         for rows, answers in self._random.sample(self.batches, len(self.batches)):
             loss, exact = self._step(rows, answers)
@@ -160,12 +173,14 @@ class _Training:
 
     def _step(self, rows: list[list[int]], answers: list[list[int]]) -> tuple[float, int]:
         h = self.backbone.model.base_model(input_ids=self.backbone.pad_right(rows), use_cache=False).last_hidden_state
-        places = torch.cat([h[i, len(r) - len(a) - 1 : len(r) - 1] for i, (r, a) in enumerate(zip(rows, answers, strict=True))])
+        places = torch.cat(
+            [h[i, len(r) - len(a) - 1 : len(r) - 1] for i, (r, a) in enumerate(zip(rows, answers, strict=True))]
+        )
         logits = self.backbone.logits(places).float()
         targets = torch.tensor([t for a in answers for t in a], device=logits.device)
         loss = torch.nn.functional.cross_entropy(logits, targets)
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
         self.steps += 1
         for group in self.optimiser.param_groups:

@@ -1,0 +1,212 @@
+"""`memtune bench …`: one command a benchmark. Whatever is heavy is imported when a benchmark runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memtune.bench.output import publish, require_room, say
+from memtune.config import DEFAULT_MODEL, Config, replace
+
+if TYPE_CHECKING:
+    from memtune.bench.output import Result
+    from memtune.core.backbone import Backbone
+    from memtune.core.facts import Fact
+
+app = typer.Typer(
+    name="bench",
+    help="Measure learning, decoding, recall and use, each beside what it is compared with.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+Model = Annotated[str, typer.Option("--model", metavar="M", help="The bundled model, a folder, or a name of the hub.")]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option("--data", metavar="FILE", help="Facts with question and answer; may be repeated."),
+]
+Count = Annotated[int | None, typer.Option("--n", min=1, help="Facts at most, drawn by --seed; all by default.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of every draw.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Of the processor; default: those of torch.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write everything as JSON, failures by id.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as in imprint.margin=12.")
+]
+Kind = Annotated[str, typer.Option("--kind", help="imprint, kv or imprint+kv.")]
+Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Runs that a median is taken of.")]
+_USUAL_KIND = Config().learn.kind
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of one benchmark: where its model and facts come from, where its result goes."""
+
+    name: str
+    options: dict[str, Any]
+
+    @classmethod
+    def begin(cls, name: str, **options: Any) -> Run:
+        require_room(options["out"])
+        if options["threads"]:
+            import torch
+
+            torch.set_num_threads(options["threads"])
+        return cls(name, options)
+
+    @property
+    def seed(self) -> int:
+        return int(self.options["seed"])
+
+    @property
+    def paths(self) -> list[Path]:
+        return list(self.options["data"] or ())
+
+    def config(self, **learn: Any) -> Config:
+        import dataclasses
+
+        config = Config().with_settings(self.options["settings"] or ())
+        return dataclasses.replace(config, learn=replace(config.learn, **learn))
+
+    def facts(self) -> list[Fact]:
+        from memtune.bench import data
+
+        return data.draw(self.paths, self.options["n"], self.seed)
+
+    def backbone(self) -> Backbone:
+        from memtune.backbones.loading import load_backbone
+
+        return load_backbone(self.options["model"])
+
+    def end(self, backbone: Backbone, result: Result) -> None:
+        from memtune import __version__
+        from memtune.bench import machine
+
+        context = {
+            "memtune": __version__,
+            "backbone": backbone.identity.to_json(),
+            "machine": machine.describe(str(backbone.device), str(backbone.dtype)),
+            "options": self.options,
+        }
+        publish(self.name, result, context, self.options["out"])
+
+
+@app.command()
+def learn(
+    model: Model = DEFAULT_MODEL, data: Data = None, n: Count = None, seed: Seed = 0, threads: Threads = None,
+    out: Out = None, settings: Settings = None, repeats: Repeats = 3,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Beside gradient methods.")] = True,
+    time_limit: Annotated[float, typer.Option("--time-limit", help="Seconds for each method and rate.")] = 300.0,
+) -> None:  # fmt: skip
+    """Learning against reading, peft LoRA and full fine-tuning."""
+    run = Run.begin("learn", **locals())
+    from memtune.bench import gradient, learning
+
+    if peers:
+        gradient.require()
+    facts, backbone = run.facts(), run.backbone()
+    run.end(backbone, learning.measure(backbone, facts, run.config(), repeats=repeats, with_peers=peers,
+                                       time_limit=time_limit, seed=seed, say=say))  # fmt: skip
+
+
+@app.command()
+def decode(
+    model: Model = DEFAULT_MODEL, data: Data = None, n: Count = None, seed: Seed = 0, threads: Threads = None,
+    out: Out = None, settings: Settings = None, repeats: Repeats = 7,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Decoded per prompt at most.")] = 64,
+) -> None:  # fmt: skip
+    """Tokens per second with experts and without, at batch 1 and 16."""
+    run = Run.begin("decode", **locals())
+    from memtune.bench import decoding
+
+    facts, backbone = run.facts(), run.backbone()
+    run.end(backbone, decoding.measure(backbone, facts, run.config(), max_tokens=tokens, repeats=repeats, say=say))
+
+
+@app.command()
+def recall(
+    model: Model = DEFAULT_MODEL, data: Data = None, n: Count = None, seed: Seed = 0, threads: Threads = None,
+    out: Out = None, settings: Settings = None, kind: Kind = _USUAL_KIND,
+) -> None:  # fmt: skip
+    """Exact recall on every surface, and what it costs."""
+    run = Run.begin("recall", **locals())
+    from memtune.bench import recall as bench
+
+    facts, backbone = run.facts(), run.backbone()
+    run.end(backbone, bench.measure(backbone, facts, run.config(kind=kind), say=say))
+
+
+@app.command()
+def identity(
+    model: Model = DEFAULT_MODEL, data: Data = None, n: Count = None, seed: Seed = 0, threads: Threads = None,
+    out: Out = None, settings: Settings = None, kind: Kind = "imprint+kv",
+    prompts: Annotated[Path | None, typer.Option("--prompts", help="Further prompts, one a line.")] = None,
+    number: Annotated[int, typer.Option("--number", min=1, help="Prompts about other things.")] = 1000,
+) -> None:  # fmt: skip
+    """Bit-equality of tokens and logits where no fact is asked for. Exit code 1 where anything differs."""
+    run = Run.begin("identity", **locals())
+    from memtune.bench import identity as bench
+
+    facts, backbone = run.facts(), run.backbone()
+    asked = bench.other_prompts(number, seed)
+    if prompts is not None:
+        asked += [line.strip() for line in prompts.read_text(encoding="utf-8").splitlines() if line.strip()]
+    result = bench.measure(backbone, facts, run.config(kind=kind), asked, say=say)
+    run.end(backbone, result)
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def forget(
+    model: Model = DEFAULT_MODEL, data: Data = None, n: Count = 5000, seed: Seed = 0, threads: Threads = None,
+    out: Out = None, settings: Settings = None, kind: Kind = _USUAL_KIND,
+    changes: Annotated[int, typer.Option("--changes", min=1, help="Facts to forget, and to update.")] = 20,
+    sample: Annotated[int, typer.Option("--sample", min=0, help="Neighbours that are asked; 0 for all.")] = 0,
+) -> None:  # fmt: skip
+    """Forgetting and updating in an open process. Exit code 1 where a forgotten fact leaves a trace."""
+    run = Run.begin("forget", **locals())
+    from memtune.bench import forgetting
+
+    facts, backbone = run.facts(), run.backbone()
+    result = forgetting.measure(
+        backbone, facts, run.config(kind=kind), changes=changes, sample=sample, seed=seed, say=say
+    )
+    run.end(backbone, result)
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def kv(
+    model: Model = DEFAULT_MODEL, n: Annotated[int, typer.Option("--n", min=2, help="Invented facts.")] = 200,
+    seed: Seed = 0, threads: Threads = None, out: Out = None, settings: Settings = None,
+) -> None:  # fmt: skip
+    """Invented facts in key-value rows against the same text in the context; the kinds against each other."""
+    run = Run.begin("kv", **locals())
+    from memtune.bench import invented, knowing
+
+    backbone = run.backbone()
+    world = invented.invented(n, seed)
+    run.end(backbone, knowing.measure(backbone, world, run.config(), seed=seed, say=say))
+
+
+@app.command()
+def scale(
+    model: Model = DEFAULT_MODEL, data: Data = None, seed: Seed = 0, threads: Threads = None, out: Out = None,
+    settings: Settings = None, kind: Kind = _USUAL_KIND, repeats: Repeats = 3,
+    sizes: Annotated[str, typer.Option("--sizes", help="Rows, with commas between.")] = "1000,100000",
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Facts that are asked.")] = 2000,
+    on_conflict: Annotated[str, typer.Option("--on-conflict", help="Or error, or keep-last.")] = "keep-first",
+) -> None:  # fmt: skip
+    """Many facts: time per fact, memory, recall, opening, routing, disk."""
+    run = Run.begin("scale", **locals())
+    from memtune.bench import scale as bench
+
+    backbone, config = run.backbone(), run.config(kind=kind, on_conflict=on_conflict)
+    wanted = [int(size) for size in sizes.split(",")]
+    run.end(backbone, bench.measure(backbone, run.paths, config, sizes=wanted, sample=sample, repeats=repeats,
+                                    seed=seed, say=say))  # fmt: skip

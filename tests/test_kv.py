@@ -1,0 +1,97 @@
+"""Key-value rows against a slow reference: one sequence, a hand-made mask, positions before zero."""
+
+from __future__ import annotations
+
+import pytest
+import tiny
+import torch
+
+from memtune.config import Config, DecodeConfig
+from memtune.core.backbone import Backbone
+from memtune.core.experts import Batch, Expert
+from memtune.core.facts import Fact
+from memtune.core.generate import Decoder, Request
+from memtune.core.kinds.kv import KeyValue
+
+
+def write(backbone: Backbone, kind: KeyValue, facts: list[Fact]) -> list[Expert]:
+    batch = Batch(backbone, facts, [], [], torch.empty(0))
+    return [Expert(f.id, f.answer, t) for f, t in zip(facts, kind.write(batch), strict=True)]
+
+
+@torch.inference_mode()
+def reference(backbone: Backbone, texts: list[str], prompt: list[int]) -> torch.Tensor:
+    """Logits after the prompt when each text stands at negative positions, alone, seen by the last token only."""
+    ids, positions, segments = [], [], []
+    for n, text in enumerate(texts, 1):
+        row = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids, positions, segments = ids + row, positions + list(range(-len(row), 0)), segments + [n] * len(row)
+    last = len(ids) + len(prompt) - 1
+    ids, positions = ids + prompt, positions + list(range(len(prompt)))
+    owner = torch.tensor(segments + [0] * len(prompt))
+    seen = torch.ones(len(ids), len(ids)).tril().bool() & (owner[:, None] == owner[None, :])
+    seen[last] = True
+    mask = torch.where(seen, 0.0, torch.finfo(torch.float32).min)[None, None]
+    out = backbone.model(input_ids=torch.tensor([ids]), attention_mask=mask, position_ids=torch.tensor([positions]))
+    return out.logits[0, -1]
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "phi3"])
+@pytest.mark.parametrize("facts", [1, 2])
+def test_rows_are_worth_the_fact_in_the_context(family: str, facts: int) -> None:
+    backbone, kind = Backbone(tiny.model(family), tiny.tokenizer()), KeyValue(Config())
+    rows = [Fact.from_row(r) for r in tiny.facts(facts)]
+    experts = write(backbone, kind, rows)
+    prompt = backbone.template.question("What is known of item 1000?")
+    decoder = Decoder(
+        backbone, [kind], [Request(prompt, {"kv": experts})], DecodeConfig(max_new_tokens=1), keep_logits=True
+    )
+    mine = decoder.finish()[0].logits[0]
+    expected = reference(backbone, [kind.text(f) for f in rows], list(prompt.ids))
+    plain = backbone.step(torch.tensor([prompt.ids]), torch.ones(1, len(prompt.ids), dtype=torch.long), None)[0][0]
+    torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
+    assert (mine - plain).abs().max() > 1e-2
+
+
+def test_a_batch_gives_what_single_prompts_give() -> None:
+    backbone, kind = Backbone(tiny.model(), tiny.tokenizer()), KeyValue(Config())
+    experts = write(backbone, kind, [Fact.from_row(r) for r in tiny.facts(5)])
+    prompts = [backbone.template.question(q) for q in ("Short?", "A longer question about the lamps?", "And one more?")]
+    requests = [
+        Request(prompts[0], {"kv": experts[:1]}),
+        Request(prompts[1]),
+        Request(prompts[2], {"kv": experts[1:4]}),
+    ]
+    together = Decoder(backbone, [kind], requests, DecodeConfig(max_new_tokens=5), keep_logits=True).finish()
+    for request, reply in zip(requests, together, strict=True):
+        alone = Decoder(backbone, [kind], [request], DecodeConfig(max_new_tokens=5), keep_logits=True).finish()[0]
+        torch.testing.assert_close(torch.stack(reply.logits), torch.stack(alone.logits), rtol=1e-3, atol=1e-3)
+
+
+def test_the_prompts_own_cache_stays_the_backbones() -> None:
+    backbone, kind = Backbone(tiny.model(), tiny.tokenizer()), KeyValue(Config())
+    experts = write(backbone, kind, [Fact.from_row(r) for r in tiny.facts(1)])
+    ids = torch.tensor([backbone.template.question("What is known?").ids])
+    mask = torch.ones_like(ids)
+    _, plain = backbone.step(ids, mask, None)
+    action = kind.act(backbone, [], [experts], [True])
+    with action.acting():
+        _, with_facts = backbone.step(ids, mask, None)
+    for a, b in zip(plain.layers, with_facts.layers, strict=True):
+        assert torch.equal(a.keys[:, :, :-1], b.keys[:, :, :-1])
+        assert torch.equal(a.values[:, :, :-1], b.values[:, :, :-1])
+
+
+def test_float8_halves_the_bytes() -> None:
+    backbone = Backbone(tiny.model(dtype=torch.bfloat16), tiny.tokenizer())
+    facts = [Fact.from_row(r) for r in tiny.facts(1)]
+    whole = write(backbone, KeyValue(Config()), facts)[0].tensors["rows"]
+    small = write(backbone, KeyValue(Config().with_settings(["kv.dtype=float8"])), facts)[0].tensors["rows"]
+    assert small.element_size() * 2 == whole.element_size()
+    torch.testing.assert_close(small.float(), whole.float(), rtol=0.07, atol=0.02)
+
+
+def test_learned_positions_stay_in_their_table() -> None:
+    backbone, kind = Backbone(tiny.model("gpt2"), tiny.tokenizer()), KeyValue(Config())
+    assert backbone.learned_positions
+    assert write(backbone, kind, [Fact.from_row(r) for r in tiny.facts(2)])
