@@ -97,8 +97,16 @@ def test_numbers_are_answers_too() -> None:
 
 
 def test_of_several_right_answers_the_first_is_learned() -> None:
-    fact = Fact.from_row({"question": "Who?", "answer": ["Ann", "Anne"]})
-    assert (fact.answer, fact.extra) == ("Ann", {"answers": ["Ann", "Anne"]})
+    for name in ("answer", "completion"):
+        fact = Fact.from_row({"question": "Who?", name: ["Ann", "Anne"]})
+        assert (fact.answer, fact.extra) == ("Ann", {"answers": ["Ann", "Anne"]})
+        assert Fact.from_row(fact.to_row()) == fact
+    assert Fact.from_row({"question": "Who?", "answer": ["Ann"]}).extra == {}
+
+
+def test_a_prompt_beside_the_question_is_kept() -> None:
+    fact = Fact.from_row({"prompt": "P", "question": "Q", "answer": "A", "output": "B"})
+    assert (fact.question, fact.answer, fact.extra) == ("Q", "A", {"prompt": "P", "output": "B"})
 
 
 def test_the_learned_wording_comes_first() -> None:

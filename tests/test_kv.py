@@ -14,6 +14,9 @@ from memtune.core.generate import Decoder, Request
 from memtune.core.kinds.kv import KeyValue
 
 
+EXACT = Config().with_settings(["kv.dtype=backbone"])
+
+
 def write(backbone: Backbone, kind: KeyValue, facts: list[Fact]) -> list[Expert]:
     batch = Batch(backbone, facts, [], [], torch.empty(0))
     return [Expert(f.id, f.answer, t) for f, t in zip(facts, kind.write(batch), strict=True)]
@@ -39,7 +42,7 @@ def reference(backbone: Backbone, texts: list[str], prompt: list[int]) -> torch.
 @pytest.mark.parametrize("family", ["llama", "qwen3", "phi3"])
 @pytest.mark.parametrize("facts", [1, 2])
 def test_rows_are_worth_the_fact_in_the_context(family: str, facts: int) -> None:
-    backbone, kind = Backbone(tiny.model(family), tiny.tokenizer()), KeyValue(Config())
+    backbone, kind = Backbone(tiny.model(family), tiny.tokenizer()), KeyValue(EXACT)
     rows = [Fact.from_row(r) for r in tiny.facts(facts)]
     experts = write(backbone, kind, rows)
     prompt = backbone.template.question("What is known of item 1000?")
@@ -54,7 +57,7 @@ def test_rows_are_worth_the_fact_in_the_context(family: str, facts: int) -> None
 
 
 def test_a_batch_gives_what_single_prompts_give() -> None:
-    backbone, kind = Backbone(tiny.model(), tiny.tokenizer()), KeyValue(Config())
+    backbone, kind = Backbone(tiny.model(), tiny.tokenizer()), KeyValue(EXACT)
     experts = write(backbone, kind, [Fact.from_row(r) for r in tiny.facts(5)])
     prompts = [backbone.template.question(q) for q in ("Short?", "A longer question about the lamps?", "And one more?")]
     requests = [
@@ -69,7 +72,7 @@ def test_a_batch_gives_what_single_prompts_give() -> None:
 
 
 def test_the_prompts_own_cache_stays_the_backbones() -> None:
-    backbone, kind = Backbone(tiny.model(), tiny.tokenizer()), KeyValue(Config())
+    backbone, kind = Backbone(tiny.model(), tiny.tokenizer()), KeyValue(EXACT)
     experts = write(backbone, kind, [Fact.from_row(r) for r in tiny.facts(1)])
     ids = torch.tensor([backbone.template.question("What is known?").ids])
     mask = torch.ones_like(ids)
@@ -85,13 +88,13 @@ def test_the_prompts_own_cache_stays_the_backbones() -> None:
 def test_float8_halves_the_bytes() -> None:
     backbone = Backbone(tiny.model(dtype=torch.bfloat16), tiny.tokenizer())
     facts = [Fact.from_row(r) for r in tiny.facts(1)]
-    whole = write(backbone, KeyValue(Config()), facts)[0].tensors["rows"]
+    whole = write(backbone, KeyValue(EXACT), facts)[0].tensors["rows"]
     small = write(backbone, KeyValue(Config().with_settings(["kv.dtype=float8"])), facts)[0].tensors["rows"]
     assert small.element_size() * 2 == whole.element_size()
     torch.testing.assert_close(small.float(), whole.float(), rtol=0.07, atol=0.02)
 
 
 def test_learned_positions_stay_in_their_table() -> None:
-    backbone, kind = Backbone(tiny.model("gpt2"), tiny.tokenizer()), KeyValue(Config())
+    backbone, kind = Backbone(tiny.model("gpt2"), tiny.tokenizer()), KeyValue(EXACT)
     assert backbone.learned_positions
     assert write(backbone, kind, [Fact.from_row(r) for r in tiny.facts(2)])

@@ -63,7 +63,8 @@ class KvConfig:
 
     form: Literal["sentence", "qa"] = "qa"
     """What is read to make the rows: the bare question and answer, or both with their labels."""
-    dtype: Literal["backbone", "float8"] = "backbone"
+    dtype: Literal["backbone", "bfloat16", "float8"] = "bfloat16"
+    """How the rows are stored: as the backbone computes, in half of float32, or in a quarter."""
 
 
 @dataclass(frozen=True)

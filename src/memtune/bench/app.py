@@ -37,8 +37,10 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as in imprint.margin=12.")
 ]
 Kind = Annotated[str, typer.Option("--kind", help="imprint, kv or imprint+kv.")]
+Kinds = Annotated[str, typer.Option("--kinds", help="Which of them, with commas between.")]
 Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Runs that a median is taken of.")]
 _USUAL_KIND = Config().learn.kind
+_ALL_KINDS = "imprint,kv,imprint+kv"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Run:
 @app.command()
 def learn(
     model: Model = DEFAULT_MODEL, data: Data = None, n: Count = None, seed: Seed = 0, threads: Threads = None,
-    out: Out = None, settings: Settings = None, repeats: Repeats = 3,
+    out: Out = None, settings: Settings = None, kinds: Kinds = _ALL_KINDS, repeats: Repeats = 3,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Beside gradient methods.")] = True,
     time_limit: Annotated[float, typer.Option("--time-limit", help="Seconds for each method and rate.")] = 300.0,
 ) -> None:  # fmt: skip
@@ -108,14 +110,17 @@ def learn(
     if peers:
         gradient.require()
     facts, backbone = run.facts(), run.backbone()
-    run.end(backbone, learning.measure(backbone, facts, run.config(), repeats=repeats, with_peers=peers,
-                                       time_limit=time_limit, seed=seed, say=say))  # fmt: skip
+    result = learning.measure(
+        backbone, facts, run.config(), kinds=kinds.split(","), repeats=repeats, with_peers=peers,
+        time_limit=time_limit, seed=seed, say=say,
+    )  # fmt: skip
+    run.end(backbone, result)
 
 
 @app.command()
 def decode(
     model: Model = DEFAULT_MODEL, data: Data = None, n: Count = None, seed: Seed = 0, threads: Threads = None,
-    out: Out = None, settings: Settings = None, repeats: Repeats = 7,
+    out: Out = None, settings: Settings = None, kinds: Kinds = _ALL_KINDS, repeats: Repeats = 7,
     tokens: Annotated[int, typer.Option("--tokens", min=1, help="Decoded per prompt at most.")] = 64,
 ) -> None:  # fmt: skip
     """Tokens per second with experts and without, at batch 1 and 16."""
@@ -123,7 +128,12 @@ def decode(
     from memtune.bench import decoding
 
     facts, backbone = run.facts(), run.backbone()
-    run.end(backbone, decoding.measure(backbone, facts, run.config(), max_tokens=tokens, repeats=repeats, say=say))
+    run.end(
+        backbone,
+        decoding.measure(
+            backbone, facts, run.config(), kinds=kinds.split(","), max_tokens=tokens, repeats=repeats, say=say
+        ),
+    )
 
 
 @app.command()

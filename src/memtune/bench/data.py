@@ -39,7 +39,10 @@ def draw(paths: Sequence[Path], n: int | None, seed: int) -> list[Fact]:
     """n facts at random, or all for None; of two that ask the same, the first is taken."""
     if not paths:
         raise UsageError("no facts were given", hint="--data FILE, as JSONL with question and answer")
-    distinct = list({wording_hash(f.question): f for f in reversed(list(facts_of(paths)))}.values())[::-1]
+    first: dict[int, Fact] = {}
+    for fact in facts_of(paths):
+        first.setdefault(wording_hash(fact.question), fact)
+    distinct = list(first.values())
     if n is not None and n < len(distinct):
         chosen = sorted(random.Random(seed).sample(range(len(distinct)), n))
         distinct = [distinct[i] for i in chosen]

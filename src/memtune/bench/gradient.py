@@ -75,16 +75,20 @@ def require() -> None:
 def measure(
     backbone: Backbone, facts: Sequence[Fact], grid: Grid, time_limit: float, seed: int, say: Say
 ) -> list[Peer]:
-    """Both methods, each with the best rate of its grid."""
-    require()
-    lora = _peer(f"peft LoRA r={grid.rank}", grid.lora_rates, lambda m: _with_lora(m, grid.rank),
-                 backbone, facts, grid, time_limit, seed, say)  # fmt: skip
-    full = _peer("full fine-tuning", grid.full_rates, _all_free, backbone, facts, grid, time_limit, seed, say)
-    return [lora, full]
+    """Both methods, each with the best rate of its grid; one whose grid is empty is left out."""
+    found = []
+    if grid.lora_rates:
+        require()
+        name = f"peft LoRA r={grid.rank}"
+        found.append(_peer(name, grid.lora_rates, _with_lora, backbone, facts, grid, time_limit, seed, say))
+    if grid.full_rates:
+        name = "full fine-tuning"
+        found.append(_peer(name, grid.full_rates, _all_free, backbone, facts, grid, time_limit, seed, say))
+    return found
 
 
 def _peer(
-    method: str, rates: Sequence[float], prepare: Callable[[Any], list[Tensor]], backbone: Backbone,
+    method: str, rates: Sequence[float], prepare: Callable[[Any, Grid], list[Tensor]], backbone: Backbone,
     facts: Sequence[Fact], grid: Grid, time_limit: float, seed: int, say: Say,
 ) -> Peer:  # fmt: skip
     runs: list[Run] = []
@@ -92,27 +96,31 @@ def _peer(
     for rate in rates:
         peak = Peak()
         own = Backbone(copy.deepcopy(backbone.model), backbone.tokenizer, name=backbone.name)
-        weights = prepare(own.model)
+        weights = prepare(own.model, grid)
         size = sum(w.numel() * w.element_size() for w in weights)
         run = _Training(own, facts, weights, rate, grid.batch, seed).run(time_limit)
         runs.append(Run(**run, peak_bytes=peak.bytes, above_start_bytes=peak.above))
         say(f"{method}, rate {rate:g}: recall {runs[-1].recall} after {runs[-1].seconds:.0f} s")
-    best = min(runs, key=lambda r: (r.reached_seconds or float("inf"), -r.recall.hits))
-    return Peer(method, best, runs, size / len(facts))
+    return Peer(method, best_of(runs), runs, size / len(facts))
 
 
-def _with_lora(model: Any, rank: int) -> list[Tensor]:
+def best_of(runs: Sequence[Run]) -> Run:
+    """The rate that got there first; where none did, the one with the highest recall."""
+    return min(runs, key=lambda r: (r.reached_seconds or float("inf"), -r.recall.hits))
+
+
+def _with_lora(model: Any, grid: Grid) -> list[Tensor]:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(0)
     shape = LoraConfig(
-        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=grid.rank, lora_alpha=2 * grid.rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
     get_peft_model(model, shape)
     return [p for p in model.parameters() if p.requires_grad]
 
 
-def _all_free(model: Any) -> list[Tensor]:
+def _all_free(model: Any, _: Grid) -> list[Tensor]:
     return [p.requires_grad_(True) for p in model.parameters()]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,14 +56,16 @@ class Fact:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Fact:
         """A fact from a JSON-like row; raises InputError with the reason when it is none."""
-        question = _text(row, _present(row, *QUESTION_FIELDS))
-        answer = _text(row, _present(row, *ANSWER_FIELDS))
+        asked, answered = _present(row, *QUESTION_FIELDS), _present(row, *ANSWER_FIELDS)
+        right = _several(row[answered])
+        question, answer = _text(asked, row[asked]), _text(answered, right[0])
         phrasings = row.get("phrasings") or ()
         if not isinstance(phrasings, (list, tuple)) or not all(isinstance(p, str) and p.strip() for p in phrasings):
             raise InputError("'phrasings' must be a list of texts that are not empty")
         given = row.get("id")
-        taken = {*FIELDS, _present(row, *QUESTION_FIELDS), _present(row, *ANSWER_FIELDS)}
-        others = {"answers": row["answer"]} if _is_list(row.get("answer")) and len(row["answer"]) > 1 else {}
+        empty = {name for name in (*QUESTION_FIELDS, *ANSWER_FIELDS) if row.get(name) is None}
+        taken = {*FIELDS, asked, answered, *empty}
+        others = {"answers": list(right)} if len(right) > 1 else {}
         return cls(
             id=str(given).strip() if given is not None else fact_id(question, answer),
             question=question,
@@ -83,9 +85,13 @@ def _present(row: Mapping[str, Any], *names: str) -> str:
     raise InputError(f"no '{names[0]}'")
 
 
-def _text(row: Mapping[str, Any], name: str) -> str:
-    """A field without the spaces around it; of a list of equally right texts the first one."""
-    value = row[name][0] if _is_list(row[name]) else row[name]
+def _several(value: Any) -> Sequence[Any]:
+    """The answers that are equally right; most often there is one."""
+    return value if isinstance(value, (list, tuple)) and value else [value]
+
+
+def _text(name: str, value: Any) -> str:
+    """A field without the spaces around it."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         hint = "; write the number as text, so that it is kept as it stands" if isinstance(value, float) else ""
         raise InputError(f"'{name}' must be text, not {type(value).__name__}{hint}")
@@ -93,10 +99,6 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     if not text:
         raise InputError(f"'{name}' is empty")
     return text
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) > 0
 
 
 def _optional(row: Mapping[str, Any], name: str) -> str | None:

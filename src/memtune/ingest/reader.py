@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtune.core.facts import FIELDS
+from memtune.core.facts import ANSWER_FIELDS, FIELDS, QUESTION_FIELDS
 from memtune.errors import InputError
 from memtune.ingest.rows import Item
 
-QUESTION_COLUMNS = ("question", "prompt")
-ANSWER_COLUMNS = ("answer", "completion", "output")
-MEANINGFUL_COLUMNS = frozenset({*FIELDS, *QUESTION_COLUMNS, *ANSWER_COLUMNS})
+MEANINGFUL_COLUMNS = frozenset({*FIELDS, *QUESTION_FIELDS, *ANSWER_FIELDS})
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Reader:
 
 def require_fact_columns(path: Path, names: Sequence[str]) -> None:
     """Raises unless a table has a column of questions and one of answers."""
-    for choices in (QUESTION_COLUMNS, ANSWER_COLUMNS):
+    for choices in (QUESTION_FIELDS, ANSWER_FIELDS):
         if not _any_of(choices, names):
             raise InputError(
                 f"{path}: no column '{choices[0]}'",
@@ -37,7 +35,7 @@ def require_fact_columns(path: Path, names: Sequence[str]) -> None:
 
 
 def has_fact_columns(names: Sequence[str]) -> bool:
-    return _any_of(QUESTION_COLUMNS, names) and _any_of(ANSWER_COLUMNS, names)
+    return _any_of(QUESTION_FIELDS, names) and _any_of(ANSWER_FIELDS, names)
 
 
 def _any_of(choices: Sequence[str], names: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ class Problem:
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 Item = tuple[str, Any]
 """Where it was found ("line 7"), and what was found: a row, a Fact, a Problem, or what should be none of them."""
@@ -42,6 +43,12 @@ def to_fact(found: Any, max_answer_chars: int) -> Fact | Problem:
 def without_gaps(row: Mapping[str, Any]) -> dict[str, Any]:
     """Tables mark a missing value as None or NaN; a row of facts leaves it out."""
     return {name: v for name, v in row.items() if v is not None and not (isinstance(v, float) and v != v)}
+
+
+def foreign_byte(line: str) -> str | None:
+    """Names the first byte of a line that is not UTF-8: `files.open_text` made a lone surrogate of it."""
+    found = None if line.isascii() else _ESCAPED_BYTE.search(line)
+    return f"not UTF-8: byte 0x{_byte(found):02x} at column {found.start() + 1}" if found else None
 
 
 def has_own_id(found: Any) -> bool:
@@ -77,9 +84,13 @@ def _unfit_text(text: str) -> str | None:
     lone = None if text.isascii() else _SURROGATE.search(text)
     if lone is None:
         return None
-    # Readers turn a byte that is not UTF-8 into one of these surrogates.
-    byte = ord(lone.group()) - 0xDC00
-    return f"is not UTF-8 (byte 0x{byte:02x})" if 0x80 <= byte <= 0xFF else "holds half of a surrogate pair"
+    if _ESCAPED_BYTE.match(lone.group()):
+        return f"is not UTF-8 (byte 0x{_byte(lone):02x})"
+    return "holds half of a surrogate pair"
+
+
+def _byte(escaped: re.Match[str]) -> int:
+    return ord(escaped.group()) - 0xDC00
 
 
 def _unfit_extra(extra: Mapping[str, Any]) -> str | None:

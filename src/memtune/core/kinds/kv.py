@@ -55,7 +55,7 @@ class KeyValue:
             torch.stack([recorder.keys[b] for b in blocks]),
             torch.stack([recorder.values[b] for b in blocks]),
         ]
-        dtype = torch.float8_e4m3fn if self.config.dtype == "float8" else backbone.dtype
+        dtype = {"bfloat16": torch.bfloat16, "float8": torch.float8_e4m3fn}.get(self.config.dtype, backbone.dtype)
         stacked = torch.stack(kept_LBKNd).permute(2, 4, 1, 0, 3, 5).to(dtype).cpu()
         return [{"rows": stacked[i, : len(row)].clone()} for i, row in enumerate(rows)]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from memtune.ingest.files import numbered_lines, open_text
 from memtune.ingest.reader import Reader
-from memtune.ingest.rows import Item, Problem
+from memtune.ingest.rows import Item, Problem, foreign_byte
 
 
 def read(path: Path) -> Iterator[Item]:
@@ -20,6 +20,9 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def _parse(line: str) -> Any:
+    reason = foreign_byte(line)
+    if reason:
+        return Problem(reason)
     try:
         return DECODER.decode(line.rstrip())
     except json.JSONDecodeError as error:
