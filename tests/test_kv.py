@@ -25,15 +25,17 @@ def write(backbone: Backbone, kind: KeyValue, facts: list[Fact]) -> list[Expert]
 @torch.inference_mode()
 def reference(backbone: Backbone, texts: list[str], prompt: list[int]) -> torch.Tensor:
     """Logits after the prompt when each text stands at negative positions, alone, seen by the last token only."""
-    ids, positions, segments = [], [], []
+    ids, positions, segments, kept = [], [], [], []
+    opening = backbone.tokenizer("<|user|>\n", add_special_tokens=False)["input_ids"]
     for n, text in enumerate(texts, 1):
-        row = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+        row = opening + backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
         ids, positions, segments = ids + row, positions + list(range(-len(row), 0)), segments + [n] * len(row)
+        kept += [False] * len(opening) + [True] * (len(row) - len(opening))
     last = len(ids) + len(prompt) - 1
     ids, positions = ids + prompt, positions + list(range(len(prompt)))
     owner = torch.tensor(segments + [0] * len(prompt))
     seen = torch.ones(len(ids), len(ids)).tril().bool() & (owner[:, None] == owner[None, :])
-    seen[last] = True
+    seen[last] = torch.tensor(kept + [True] * len(prompt))
     mask = torch.where(seen, 0.0, torch.finfo(torch.float32).min)[None, None]
     out = backbone.model(input_ids=torch.tensor([ids]), attention_mask=mask, position_ids=torch.tensor([positions]))
     return out.logits[0, -1]

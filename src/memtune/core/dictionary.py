@@ -45,13 +45,13 @@ class Dictionary:
 
     def _invert(self, ridge: float) -> Tensor:
         width = self._weight_VD.shape[1]
-        gram = torch.zeros(width, width, dtype=torch.float64, device=self._mean_D.device)
+        gram = torch.zeros(width, width, dtype=torch.float64)  # on the CPU: not every device knows float64
         for rows in self._weight_VD.split(16_384):
-            centred = (rows.float() - self._mean_D).double()
-            gram += centred.T @ centred
+            centred = rows.float() - self._mean_D
+            gram += (centred.T @ centred).cpu().double()
         gram += ridge * gram.diagonal().mean() * torch.eye(width, dtype=gram.dtype, device=gram.device)
         inverse: Tensor = torch.linalg.inv(gram)
-        return inverse.float()
+        return inverse.float().to(self._mean_D.device)
 
     @torch.inference_mode()
     def columns(self, tokens: Tensor) -> Tensor:

@@ -55,6 +55,13 @@ class Template:
         rows = self.tokenizer(texts, add_special_tokens=not chat)["input_ids"]
         return [Prompt(tuple(self._without_end(row)), text[-64:]) for row, text in zip(rows, texts, strict=True)]
 
+    def opening(self) -> list[int]:
+        """The tokens that stand before what a user says first; none where there is no chat template."""
+        if self.chat_template is None:
+            return []
+        mark = "\x00"
+        return self._encode(self._render_chat([{"role": "user", "content": mark}]).split(mark)[0], special=False)
+
     def _render_chat(self, messages: Sequence[Message]) -> str:
         text: str = self.tokenizer.apply_chat_template(
             [dict(m) for m in messages],

@@ -1,6 +1,7 @@
 """Kv: the fact's own key-value rows.
 
-The fact is read once, alone, at the positions just before zero; the keys and values it leaves in every block are kept.
+The fact is read once, alone, as the beginning of a user's turn, at the positions just before zero; the keys and values
+that its own tokens leave in every block are kept.
 From the last prompt token on they stand before the prompt's own, as if the fact were in the context, while the prompt's
 cache stays the backbone's. Several facts stand side by side.
 
@@ -43,21 +44,23 @@ class KeyValue:
     @torch.inference_mode()
     def write(self, batch: Batch) -> list[dict[str, Tensor]]:
         backbone = batch.backbone
-        rows = backbone.tokenizer([self.text(f) for f in batch.facts], add_special_tokens=False)["input_ids"]
+        opening = backbone.template.opening()
+        texts = backbone.tokenizer([self.text(f) for f in batch.facts], add_special_tokens=False)["input_ids"]
+        rows = [[*opening, *text] for text in texts]
         ids = backbone.pad_right(rows)
         positions = torch.arange(ids.shape[1]) - torch.tensor([[len(r)] for r in rows])
         if backbone.learned_positions:
             positions = positions - positions[:, :1]
         with backbone.attention.recording() as recorder:
             backbone.model.base_model(input_ids=ids, position_ids=positions.to(ids.device), use_cache=False)
-        blocks = sorted(recorder.keys)
-        kept_LBKNd = [
-            torch.stack([recorder.keys[b] for b in blocks]),
-            torch.stack([recorder.values[b] for b in blocks]),
-        ]
         dtype = {"bfloat16": torch.bfloat16, "float8": torch.float8_e4m3fn}.get(self.config.dtype, backbone.dtype)
-        stacked = torch.stack(kept_LBKNd).permute(2, 4, 1, 0, 3, 5).to(dtype).cpu()
-        return [{"rows": stacked[i, : len(row)].clone()} for i, row in enumerate(rows)]
+        halves = torch.bfloat16 if dtype == torch.float8_e4m3fn else dtype
+        by_block = [
+            torch.stack([recorder.keys[block].to(halves).cpu(), recorder.values[block].to(halves).cpu()])
+            for block in sorted(recorder.keys)
+        ]
+        stacked = torch.stack(by_block).permute(2, 4, 0, 1, 3, 5).to(dtype)  # L 2 B K N d -> B N L 2 K d
+        return [{"rows": stacked[i, len(opening) : len(row)].clone()} for i, row in enumerate(rows)]
 
     def text(self, fact: Fact) -> str:
         return _FORMS[self.config.form].format(question=fact.question, answer=fact.answer)
