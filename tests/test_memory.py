@@ -125,7 +125,7 @@ def test_conflicts(mode: str, answer: str | None, learned: int, where: str, llm:
         llm.learn([first])
     given = [last] if where == "memory" else [first, {"question": "what is  it", "answer": "last"}]
     if answer is None:
-        with pytest.raises(ConflictError, match=r"1 questions have more than one answer: '[Ww]hat is"):
+        with pytest.raises(ConflictError, match=r"1 question has more than one answer: '[Ww]hat is"):
             llm.learn(given)
         return
     report = llm.learn(given, on_conflict=mode)

@@ -133,6 +133,7 @@ def test_keys_count_words_against_a_loop() -> None:
 
 
 def test_words_and_sketches() -> None:
+    assert words("the Zorblat 3000's cost") == ["the", "zorblat", "3000", "cost"]
     assert words("The lamp's B-12 costs 3.50, doesn't it?") == ["the", "lamp", "b-12", "cost", "3.50", "doesn't", "it"]
     near, same, far = sketches(["price of the Zorblat lamp", "the Zorblat lamp price", "rivers of Mirana"], 256)
     assert near @ same > 0.8 > 0.3 > near @ far

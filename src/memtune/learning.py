@@ -66,8 +66,9 @@ def survey(folder: MemoryFolder | None, source: FactSource, on_conflict: str, lo
     if found.conflicts and on_conflict == "error":
         shown = "; ".join(found.conflicts[:_SHOWN])
         more = len(found.conflicts) - _SHOWN
+        many = "1 question has" if len(found.conflicts) == 1 else f"{len(found.conflicts)} questions have"
         raise ConflictError(
-            f"{len(found.conflicts)} questions have more than one answer: {shown}"
+            f"{many} more than one answer: {shown}"
             + (f"; and {more} more" if more > 0 else ""),
             hint="mend them, or pass --on-conflict keep-first or keep-last",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
@@ -89,10 +90,18 @@ class MemoryModel:
             self._memory = Memory.open(self.backbone, self._need_path(), self.config)
         return self._memory
 
-    def _memory_to_write(self) -> Memory:
-        if self._memory is None and not MemoryFolder.exists(self._need_path()):
+    @contextmanager
+    def _memory_to_write(self) -> Iterator[Memory]:
+        """The memory, made if it is not there. One that was made for nothing is taken away again."""
+        new = self._memory is None and not MemoryFolder.exists(self._need_path())
+        if new:
             self._memory = Memory.create(self.backbone, self._need_path(), self.config)
-        return self.memory
+        try:
+            yield self.memory
+        finally:
+            if new and self.version == 0:
+                self.close()
+                MemoryFolder.discard(self._need_path())
 
     def _need_path(self) -> str:
         if self._path is None:
@@ -135,10 +144,10 @@ class MemoryModel:
         source.check()
         found = survey(self._existing_folder(), source, learn.on_conflict, learn.lot_size)
         self._require_kinds(learn.kind)
-        memory = self._memory_to_write()
-        return memory.learn(
-            source, found, config=learn, since=since, measure_reading=measure_reading, progress=progress
-        )
+        with self._memory_to_write() as memory:
+            return memory.learn(
+                source, found, config=learn, since=since, measure_reading=measure_reading, progress=progress
+            )
 
     def _require_kinds(self, names: str) -> None:
         for kind in make_kinds(names, self.config):

@@ -13,12 +13,15 @@ from memtune.errors import BackboneError, ExtraMissing, NotFound, UsageError
 
 _DTYPES = ("float32", "bfloat16", "float16")
 _QUANTISED = ("8bit", "4bit")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_HUB_SECONDS = 10
+_NEEDS = "a model folder needs config.json, tokenizer files and *.safetensors"
 
 
 def load_backbone(model: str | os.PathLike[str], *, device: str | None = None, dtype: str | None = None) -> Backbone:
     """Load a causal language model and its tokenizer, frozen, in `dtype` (default: float32 on a CPU, else bfloat16)."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from safetensors import SafetensorError
     from transformers.utils import logging
 
     where = _resolve(model)
@@ -26,13 +29,57 @@ def load_backbone(model: str | os.PathLike[str], *, device: str | None = None, d
     given = _precision(torch, device, dtype)
     logging.disable_progress_bar()
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(where, trust_remote_code=False, **given)
-        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        loaded, tokenizer = _read(where, given) if Path(where).is_dir() else _read_from_hub(where, given)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise _explained(model, error) from error
     if "quantization_config" not in given:
         loaded = loaded.to(device)
     return Backbone(loaded, tokenizer, name=str(model))
+
+
+def _read(where: str, given: dict[str, Any]) -> tuple[Any, Any]:
+    """The model and its tokenizer; a model whose weights are not all there would be filled up at random."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    loaded, found = AutoModelForCausalLM.from_pretrained(
+        where, trust_remote_code=False, output_loading_info=True, **given
+    )
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise BackboneError(
+            f"the weights of '{where}' lack {len(missing)} tensors, such as {missing[0]}",
+            hint="it is no causal language model, or its files are incomplete",
+        )
+    local = {"local_files_only": True} if given.get("local_files_only") else {}
+    return loaded, AutoTokenizer.from_pretrained(where, trust_remote_code=False, **local)
+
+
+def _read_from_hub(name: str, given: dict[str, Any]) -> tuple[Any, Any]:
+    """The copy in the local cache if it is whole: it needs no network and does not change from day to day."""
+    try:
+        return _read(name, {**given, "local_files_only": True})
+    except OSError:
+        _require_on_hub(name)
+    return _read(name, given)
+
+
+def _require_on_hub(name: str) -> None:
+    """One question to the hub: left to itself, its library tries for a minute before it gives up."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    try:
+        HfApi().model_info(name, timeout=_HUB_SECONDS)
+    except (HFValidationError, RepositoryNotFoundError):
+        raise NotFound(
+            f"no model '{name}': there is no such folder, and the hub knows none that you may read",
+            hint="a private or gated model needs `hf auth login` first",
+        ) from None
+    except Exception as error:  # what the network library of the day raises
+        raise BackboneError(
+            f"cannot load the model '{name}': it is not in the local cache, and the hub cannot be reached",
+            hint=f"without a network, name a folder or a model that is in the cache ({_first_line(error):.120})",
+        ) from None
 
 
 def _resolve(model: str | os.PathLike[str]) -> str:
@@ -43,7 +90,9 @@ def _resolve(model: str | os.PathLike[str]) -> str:
     if path.is_file():
         raise UsageError(f"'{name}' is a file, not a model folder", hint="name the folder that holds config.json")
     if path.is_dir() and not (path / "config.json").is_file():
-        raise UsageError(f"'{name}' holds no config.json: it is not a model folder")
+        raise UsageError(f"'{name}' holds no config.json: it is not a model folder", hint=_NEEDS)
+    if path.is_dir() and not any(file for pattern in _WEIGHTS for file in path.glob(pattern)):
+        raise BackboneError(f"the model folder '{name}' holds no weights", hint=_NEEDS)
     if not path.exists() and (path.is_absolute() or name.startswith(".") or name.count("/") > 1):
         raise NotFound(f"no model folder at '{name}'")
     return name
@@ -75,10 +124,13 @@ def _quantisation(dtype: str) -> Any:
 
 
 def _explained(model: str | os.PathLike[str], error: Exception) -> BackboneError:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    hint = "a model folder needs config.json, tokenizer files and *.safetensors"
+    hint = _NEEDS
     if "trust_remote_code" in str(error):
         hint = "memtune never runs code that a model brings; use a model that transformers knows"
-    elif not Path(model).exists():
-        hint = "without a network only folders and models already in the local cache can be loaded"
-    return BackboneError(f"cannot load the model '{model}': {first:.300}", hint=hint)
+    elif type(error).__name__ == "SafetensorError":
+        hint = "its weights are damaged or cut short: fetch them again"
+    return BackboneError(f"cannot load the model '{model}': {_first_line(error):.300}", hint=hint)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

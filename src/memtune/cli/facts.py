@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from memtune.cli.commands import command
 from memtune.cli.faults import FAULT
 from memtune.cli.options import Folder, Json, Place, Where, conditions
 from memtune.cli.output import counted, print_json, print_lines, print_report, remark
-from memtune.errors import NotFound, UsageError
+from memtune.errors import BadRows, ConflictError, InputError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from memtune.core.facts import Fact
@@ -78,7 +79,7 @@ def add(
 ) -> None:
     """Teach one fact."""
     row = {"id": fact_id, "question": question, "answer": answer, "source": source, "group": group}
-    with place.load_to_learn() as model:
+    with _faults_of_one_fact(), place.load_to_learn() as model:
         report = model.learn([{**row, "phrasings": phrasing or []}])
     print_report(report, as_json)
     if report.failed:
@@ -141,6 +142,18 @@ def export(
             remark(f"{counted(_write(out, rows), 'fact')} written to {out}")
 
 
+@contextmanager
+def _faults_of_one_fact() -> Iterator[None]:
+    """What is said about the rows of a file, said about one fact."""
+    try:
+        yield
+    except BadRows as fault:
+        raise InputError(fault.problems[0].removeprefix("row 1: ")) from fault
+    except ConflictError as fault:
+        hint = "`memtune facts update ID --answer TEXT` changes the answer of the fact that is there"
+        raise ConflictError(fault.message, hint=hint) from fault
+
+
 def _line(fact: Fact) -> str:
     return f"{fact.id}  {' '.join(fact.question.split())}  {' '.join(fact.answer.split())}"
 
@@ -154,6 +167,8 @@ def _print_change(done: str, ids: list[str], version: int, as_json: bool) -> Non
 
 def _write(out: Path, lines: Iterable[str]) -> int:
     """Write all lines or leave the file as it was; how many there were."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder", hint="name a file to write to")
     if not out.parent.is_dir():
         raise NotFound(f"no such folder: {out.parent}")
     part = out.with_name(f"{out.name}.part")

@@ -13,7 +13,7 @@ import typer
 from memtune.errors import MemtuneError
 
 FAULT, INTERRUPTED = 1, 130
-LONGEST = 500
+LONGEST = 800
 
 
 @contextmanager

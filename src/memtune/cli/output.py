@@ -57,12 +57,12 @@ def print_report(report: LearnReport, as_json: bool) -> None:
 
 
 def summary(report: LearnReport) -> str:
-    rate = f", {report.learned / report.seconds:,.0f} facts/s" if report.seconds else ""
-    parts = [
-        f"learned {report.learned:,} of {counted(report.facts, 'fact')} in {report.seconds:.1f} s{rate}",
-        f"{report.bytes_per_fact:,.0f} bytes a fact",
-        f"version {report.version}",
-    ]
+    rate = f", {report.learned / report.seconds:,.0f} facts/s" if report.learned and report.seconds else ""
+    parts = [f"learned {report.learned:,} of {counted(report.facts, 'fact')} in {report.seconds:.1f} s{rate}"]
+    if report.learned:
+        parts.append(f"{report.bytes_per_fact:,.0f} bytes a fact")
+    if report.version:
+        parts.append(f"version {report.version}")
     if report.read_seconds:
         parts.insert(1, f"{report.seconds / report.read_seconds:.2f} times reading")
     if report.duplicates:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from memtune.cli.output import counted
+
 if TYPE_CHECKING:
     from memtune.learning import Progress
 
@@ -43,7 +45,7 @@ def watching(silent: bool) -> Iterator[Watch]:
 
 def told(step: Progress) -> str:
     """How far it is, and from the first facts on how fast it goes and how long it will take."""
-    far = f"{step.done:,} of {step.total:,} facts"
+    far = f"{step.done:,} of {counted(step.total, 'fact')}"
     if not step.done or not step.seconds:
         return far
     rate = step.done / step.seconds
@@ -63,7 +65,7 @@ def _lines() -> Show:
         nonlocal latest
         if time.monotonic() - latest >= SECONDS_BETWEEN_LINES:
             latest = time.monotonic()
-            typer.echo(f"learned {told(step)}", err=True)
+            typer.echo(f"went through {told(step)}", err=True)
 
     return show
 

@@ -35,12 +35,13 @@ def has_digit(hashed: int) -> bool:
 def words(text: str) -> list[str]:
     """Lower-case words without possessives and plain plurals; a number keeps its inner marks."""
     found = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    return [word if any(c.isdigit() for c in word) else _stem(word) for word in found]
+    return [_stem(word) for word in found]
 
 
 def _stem(word: str) -> str:
     word = word.replace("’", "'").removesuffix("'s")
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    plural = len(word) > 3 and word.endswith("s") and not word.endswith("ss") and not any(c.isdigit() for c in word)
+    return word[:-1] if plural else word
 
 
 _COMMON_STEMS = frozenset(_stem(word) for word in COMMON)

@@ -14,6 +14,7 @@ writer.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtune.core.facts import Fact, wording_hash
-from memtune.errors import FolderDamaged, NotFound, UnknownFact, UsageError
+from memtune.errors import FolderDamaged, FolderLocked, NotFound, UnknownFact, UsageError
 from memtune.store import verify
 from memtune.store.catalogue import COLUMNS, Catalogue, WritableCatalogue, same_question, texts
 from memtune.store.durable import (
@@ -102,6 +103,21 @@ class MemoryFolder:
             if not (path / "catalogue.sqlite").is_file():
                 raise FolderDamaged(f"{path / 'catalogue.sqlite'} is missing")
             return cls(path, header)
+
+    @classmethod
+    def discard(cls, path: str | Path) -> None:
+        """Take away a memory that never had a version; one that somebody is writing to stays."""
+        path = Path(path)
+        lock = WriterLock(path / "writer.lock")
+        with plain_errors(path), suppress(FolderLocked):
+            lock.acquire()
+            try:
+                with cls.open(path) as memory:
+                    empty = memory.version == 0
+                if empty:
+                    _clear(path)
+            finally:
+                lock.release()
 
     @staticmethod
     def exists(path: str | Path) -> bool:
@@ -259,6 +275,18 @@ def _has(fact: Fact, name: str, value: str) -> bool:
 
 
 _OURS = {"shards", "manifests", "writer.lock", "memory.json" + TEMPORARY}
+
+
+def _clear(path: Path) -> None:
+    """memory.json goes first: without it, what is left of a clearing that broke off is no memory."""
+    (path / "memory.json").unlink()
+    for leftover in path.glob("catalogue.sqlite*"):
+        leftover.unlink()
+    for name in ("shards", "manifests"):
+        shutil.rmtree(path / name)
+    with suppress(OSError):  # where a file that is open cannot be removed, or somebody has put another one there
+        (path / "writer.lock").unlink()
+        path.rmdir()
 
 
 def _make_room(path: Path) -> None:
