@@ -91,6 +91,8 @@ def test_a_deeper_site_recites_too(family: str, tmp_path: Path) -> None:
     llm = MemoryModel(tiny.model(family), tmp_path / "memory", tokenizer=tiny.tokenizer(), config=config)
     report = llm.learn(tiny.facts(20))
     assert report.learned == 20, report.failed
+    llm.close()
+    llm = MemoryModel(llm.backbone, tmp_path / "memory")  # the depth is the expert's own, not a setting of the reader
     assert [a.text for a in llm.ask([r["question"] for r in tiny.facts(20)])] == [r["answer"] for r in tiny.facts(20)]
 
 

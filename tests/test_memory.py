@@ -84,11 +84,11 @@ def test_full_proof_names_what_is_not_recalled(kind: str, llm: MemoryModel) -> N
 
 
 def test_a_sampled_fact_that_is_not_recalled_is_taken_out(llm: MemoryModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = llm._memory_to_write()
-    monkeypatch.setattr(memory, "not_recalled", lambda facts: [f for f in facts if f.id == "fact-2"])
+    llm.learn([{"question": "Something first?", "answer": "Yes"}])
+    monkeypatch.setattr(llm.memory, "not_recalled", lambda facts: [f for f in facts if f.id == "fact-2"])
     report = llm.learn(rows(4))
     assert [f.id for f in report.failed] == ["fact-2"]
-    assert (report.learned, llm.memory.folder.count()) == (3, 3)
+    assert (report.learned, llm.memory.folder.count()) == (3, 4)
     assert not llm.ask(rows()[2]["question"], max_new_tokens=3).fired
 
 

@@ -50,15 +50,16 @@ def _read(where: str, given: dict[str, Any]) -> tuple[Any, Any]:
             f"the weights of '{where}' lack {len(missing)} tensors, such as {missing[0]}",
             hint="it is no causal language model, or its files are incomplete",
         )
-    local = {"local_files_only": True} if given.get("local_files_only") else {}
-    return loaded, AutoTokenizer.from_pretrained(where, trust_remote_code=False, **local)
+    return loaded, AutoTokenizer.from_pretrained(where, trust_remote_code=False)
 
 
 def _read_from_hub(name: str, given: dict[str, Any]) -> tuple[Any, Any]:
     """The copy in the local cache if it is whole: it needs no network and does not change from day to day."""
+    from huggingface_hub import snapshot_download
+
     try:
-        return _read(name, {**given, "local_files_only": True})
-    except OSError:
+        return _read(snapshot_download(name, local_files_only=True), given)
+    except (OSError, ValueError):
         _require_on_hub(name)
     return _read(name, given)
 
@@ -124,12 +125,14 @@ def _quantisation(dtype: str) -> Any:
 
 
 def _explained(model: str | os.PathLike[str], error: Exception) -> BackboneError:
-    hint = _NEEDS
-    if "trust_remote_code" in str(error):
+    reason, hint = _first_line(error), _NEEDS
+    if "backend tokenizer" in reason:
+        reason = "it has no tokenizer that can be read"
+    elif "trust_remote_code" in str(error):
         hint = "memtune never runs code that a model brings; use a model that transformers knows"
     elif type(error).__name__ == "SafetensorError":
         hint = "its weights are damaged or cut short: fetch them again"
-    return BackboneError(f"cannot load the model '{model}': {_first_line(error):.300}", hint=hint)
+    return BackboneError(f"cannot load the model '{model}': {reason:.300}", hint=hint)
 
 
 def _first_line(error: Exception) -> str:

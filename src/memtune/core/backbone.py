@@ -80,6 +80,10 @@ class Backbone:
         weight: Tensor = self.unembedding.weight
         return weight.dtype
 
+    def site(self, depth: int) -> Any:
+        """The module whose input is the stream at this depth: 0 the unembedding, n the last block but n - 1."""
+        return self.blocks[len(self.blocks) - depth] if depth else self.unembedding
+
     @property
     def width(self) -> int:
         return int(self.unembedding.weight.shape[1])

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -83,6 +84,10 @@ class MemoryFolder:
             lock.acquire()
             try:
                 _lay_out(path, json.loads(json.dumps({"backbone": dict(backbone), "settings": dict(settings)})))
+            except (OSError, sqlite3.Error):
+                if not cls.exists(path):
+                    _clear(path)
+                raise
             finally:
                 lock.release()
         return cls.open(path)
@@ -279,11 +284,11 @@ _OURS = {"shards", "manifests", "writer.lock", "memory.json" + TEMPORARY}
 
 def _clear(path: Path) -> None:
     """memory.json goes first: without it, what is left of a clearing that broke off is no memory."""
-    (path / "memory.json").unlink()
+    (path / "memory.json").unlink(missing_ok=True)
     for leftover in path.glob("catalogue.sqlite*"):
         leftover.unlink()
     for name in ("shards", "manifests"):
-        shutil.rmtree(path / name)
+        shutil.rmtree(path / name, ignore_errors=True)
     with suppress(OSError):  # where a file that is open cannot be removed, or somebody has put another one there
         (path / "writer.lock").unlink()
         path.rmdir()

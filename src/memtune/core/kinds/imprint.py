@@ -12,9 +12,8 @@ Shapes: F reciting rows, A places, P places of a batch, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +23,7 @@ from memtune.core.backbone import Backbone
 from memtune.core.dictionary import dictionary
 from memtune.core.experts import Batch, Expert, Tensors
 from memtune.core.prompts import Prompt
+from memtune.core.recital import Path, Recital
 from memtune.errors import UsageError
 
 _SAFETY = 4.0
@@ -58,7 +58,7 @@ class Imprint:
         written = [{"tokens": t, "push": push[i : i + 1].float()} for i, t in enumerate(tokens)]
         if self.config.depth:
             for tensors, rows in zip(written, self._deep_rows(batch, written), strict=True):
-                tensors["rows"] = rows
+                tensors |= {"rows": rows, "depth": torch.tensor([self.config.depth])}
         return written
 
     @torch.inference_mode()
@@ -131,7 +131,7 @@ class Imprint:
             x[row, place.to(x.device)] += rows_PD.to(x.device, x.dtype)
             return x
 
-        with batch.backbone.hooked(self._site(batch.backbone), add):
+        with batch.backbone.hooked(batch.backbone.site(self.config.depth), add):
             h = batch.backbone.read(token_rows)
         return h[row, place.to(h.device)]
 
@@ -147,55 +147,42 @@ class Imprint:
         gain = (h * y / size).sum(0) / (y / size).pow(2).sum(0)
         return size.mean() / torch.where(gain.abs() < _LEAST_GAIN, torch.full_like(gain, _LEAST_GAIN), gain)
 
-    def _site(self, backbone: Backbone) -> Any:
-        return backbone.blocks[len(backbone.blocks) - self.config.depth]
-
     # ---- answering ----------------------------------------------------------------------------------------------
 
     def act(
-        self,
-        backbone: Backbone,
-        prompts: Sequence[Prompt],
-        experts: Sequence[Sequence[Expert]],
-        ends: Sequence[bool],
+        self, backbone: Backbone, prompts: Sequence[Prompt], experts: Sequence[Sequence[Expert]], ends: Sequence[bool]
     ) -> Recital:
-        recital = Recital(self, backbone)
+        recital = Recital(backbone, partial(self._plan, backbone))
         for row, (prompt, chosen, end) in enumerate(zip(prompts, experts, ends, strict=True)):
             if chosen:
                 recital.arm(row, chosen, prompt.tail, end=end)
         return recital
 
-    def path(
-        self, backbone: Backbone, experts: Sequence[Expert], tail: str, end: bool
-    ) -> tuple[list[int], Tensor, Tensor]:
-        """Tokens to follow, and what is added at each place after the last block and before the last `depth` blocks."""
-        tokens: list[int] = []
-        top: list[Tensor] = []
-        deep: list[Tensor] = []
+    def _plan(self, backbone: Backbone, experts: Sequence[Expert], tail: str, end: bool) -> Path:
+        """The answers one after the other; the end token counts only behind the last."""
+        parts = []
         for n, expert in enumerate(experts):
             last = n == len(experts) - 1
-            ids, rows = self._learned(backbone, expert, JOINER if n else tail)
-            ids = ids if last and end and backbone.end_id is not None else ids[: _length_without_end(backbone, ids)]
-            joiner = [] if last else list(backbone.tokenizer(JOINER, add_special_tokens=False)["input_ids"])
-            tokens += [*ids, *joiner]
-            push = expert.tensors["push"].expand(len(ids) + len(joiner))
-            pushed = self._shallow(backbone, torch.tensor([*ids, *joiner]), push)
-            if rows is not None:
-                pushed[: len(ids)] = 0
-            top.append(pushed)
-            kept = torch.zeros_like(pushed)
-            if rows is not None:
-                kept[: len(ids)] = rows[: len(ids)].to(kept)
-            deep.append(kept)
-        return tokens, torch.cat(top), torch.cat(deep)
+            parts.append(self._answer_path(backbone, expert, JOINER if n else tail, end=end and last))
+            if not last:
+                joiner = tuple(backbone.tokenizer(JOINER, add_special_tokens=False)["input_ids"])
+                parts.append(Path(joiner, {0: self._pushed(backbone, joiner, expert)}))
+        return Path.joined(parts)
 
-    def _learned(self, backbone: Backbone, expert: Expert, tail: str) -> tuple[list[int], Tensor | None]:
-        """The answer's tokens as spelled after this tail, with the stored rows where that spelling has some."""
-        learned = expert.tensors["tokens"].tolist()
-        closing = learned[_length_without_end(backbone, learned) :]
-        spelled = backbone.writer.tokens([expert.answer], tail)[0]
-        ids = [*spelled, *closing] if spelled is not None else learned
-        return ids, expert.tensors.get("rows") if ids == learned else None
+    def _answer_path(self, backbone: Backbone, expert: Expert, tail: str, *, end: bool) -> Path:
+        """An answer as it is spelled after this tail. Rows of a deeper site hold for the learned spelling only."""
+        learned = tuple(expert.tensors["tokens"].tolist())
+        length = _length_without_end(backbone, learned)
+        spelled = backbone.writer.tokens([expert.answer], tail)[0] or learned[:length]
+        tokens = (*spelled, *learned[length:]) if end else tuple(spelled)
+        rows = expert.tensors.get("rows")
+        if rows is not None and spelled == learned[:length]:
+            depth = int(expert.tensors["depth"])
+            return Path(tokens, {depth: rows[: len(tokens)].to(backbone.device)})
+        return Path(tokens, {0: self._pushed(backbone, tokens, expert)})
+
+    def _pushed(self, backbone: Backbone, tokens: Sequence[int], expert: Expert) -> Tensor:
+        return self._shallow(backbone, torch.tensor(tokens), expert.tensors["push"].expand(len(tokens)))
 
 
 def _lead(logits_PV: Tensor, targets_P: Tensor) -> Tensor:
@@ -206,56 +193,3 @@ def _lead(logits_PV: Tensor, targets_P: Tensor) -> Tensor:
 
 def _length_without_end(backbone: Backbone, ids: Sequence[int]) -> int:
     return len(ids) - (backbone.end_id is not None and bool(ids) and ids[-1] == backbone.end_id)
-
-
-class Recital:
-    """Experts reciting in some rows of a batch. Each row follows its own path of tokens."""
-
-    def __init__(self, kind: Imprint, backbone: Backbone) -> None:
-        self.kind, self.backbone = kind, backbone
-        self._paths: dict[int, tuple[list[int], Tensor, Tensor]] = {}
-        self._place: dict[int, int] = {}
-        self._finished: set[int] = set()
-
-    def arm(self, row: int, experts: Sequence[Expert], tail: str, *, end: bool) -> None:
-        self._paths[row] = self.kind.path(self.backbone, experts, tail, end)
-        self._place[row] = 0
-
-    def reciting(self, row: int) -> bool:
-        return row in self._place
-
-    def finished(self, row: int) -> bool:
-        """The row has said all of its path and nothing since."""
-        return row in self._finished
-
-    @contextmanager
-    def acting(self) -> Iterator[None]:
-        if not self._place:
-            yield
-            return
-        with ExitStack() as stack:
-            stack.enter_context(self.backbone.hooked(self.backbone.unembedding, self._adder(1)))
-            if self.kind.config.depth:
-                stack.enter_context(self.backbone.hooked(self.kind._site(self.backbone), self._adder(2)))
-            yield
-
-    def _adder(self, part: int) -> Any:
-        rows = torch.tensor(list(self._place), device=self.backbone.device)
-        delta = torch.stack([self._paths[row][part][place] for row, place in self._place.items()])  # type: ignore[misc]
-
-        def add(x: Tensor) -> Tensor:
-            x[rows, -1] += delta.to(x.dtype)  # in place: a copy would have other strides, and so another kernel
-            return x
-
-        return add
-
-    def advance(self, tokens: Sequence[int]) -> None:
-        self._finished.clear()
-        for row, place in list(self._place.items()):
-            path = self._paths[row][0]
-            if tokens[row] == path[place] and place + 1 < len(path):
-                self._place[row] = place + 1
-                continue
-            del self._place[row]
-            if tokens[row] == path[place]:
-                self._finished.add(row)
