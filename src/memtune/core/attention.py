@@ -33,6 +33,23 @@ class FactRows:
     keys: list[Tensor]
     values: list[Tensor]
     real_FN: Tensor
+    _mask: tuple[Tensor | None, int, Tensor] | None = None
+    """The last mask, what it was made of, and its length: the blocks of a pass share it."""
+
+    def mask_over(self, mask: Tensor | None, query: Tensor, length: int) -> Tensor:
+        """What the last query may see: the facts' own rows, and of the prompt's what `mask` allows."""
+        if self._mask is None or self._mask[0] is not mask or self._mask[1] != length:
+            self._mask = (mask, length, self._make_mask(mask, query, length))
+        return self._mask[2]
+
+    def _make_mask(self, mask: Tensor | None, query: Tensor, length: int) -> Tensor:
+        own = torch.ones(len(self.rows), length, dtype=torch.bool, device=query.device)
+        if mask is not None:
+            last = mask.expand(query.shape[0], *mask.shape[1:])[self.rows, 0, -1, :length]
+            own = last if last.dtype == torch.bool else last > torch.finfo(last.dtype).min / 2
+        visible = torch.cat([self.real_FN, own], dim=1)[:, None, None, :]
+        hidden = torch.finfo(query.dtype).min
+        return torch.zeros_like(visible, dtype=query.dtype).masked_fill(~visible, hidden)
 
 
 class Recorder:
@@ -123,34 +140,32 @@ def _attend(
     if recorder is not None:
         recorder.keys[module.layer_idx], recorder.values[module.layer_idx] = key, value
     facts: FactRows | None = getattr(_local, "facts", None)
-    out, weights = plain(module, query, key, value, mask, **given)
     if facts is None:
-        return out, weights
-    seen = _attend_facts(plain, module, query, key, value, mask, given, facts)
+        return plain(module, query, key, value, mask, **given)
+    seen = facts.mask_over(mask, query, key.shape[2])
+    if query.shape[2] == 1 and len(facts.rows) == query.shape[0]:  # every row holds facts: no plain result is needed
+        return _beside(plain, module, facts, query, key, value, seen, given), None
+    out, weights = plain(module, query, key, value, mask, **given)
+    rows = facts.rows
+    fired = _beside(plain, module, facts, query[rows][:, :, -1:], key[rows], value[rows], seen, given)
     out = out.clone()
-    out[facts.rows, -1:] = seen.to(out.dtype)
+    out[rows, -1:] = fired.to(out.dtype)
     return out, weights
 
 
-def _attend_facts(
+def _beside(
     plain: Callable[..., Any],
     module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    given: dict[str, Any],
     facts: FactRows,
+    query_FH1d: Tensor,
+    key_FKTd: Tensor,
+    value_FKTd: Tensor,
+    mask: Tensor,
+    given: dict[str, Any],
 ) -> Tensor:
-    rows, block = facts.rows, module.layer_idx
-    k = torch.cat([facts.keys[block].to(key.dtype), key[rows]], dim=2)
-    v = torch.cat([facts.values[block].to(value.dtype), value[rows]], dim=2)
-    own = torch.ones(len(rows), key.shape[2], dtype=torch.bool, device=key.device) if mask is None else None
-    if mask is not None:
-        last = mask.expand(query.shape[0], *mask.shape[1:])[rows, 0, -1, : key.shape[2]]
-        own = last if last.dtype == torch.bool else last > torch.finfo(last.dtype).min / 2
-    assert own is not None
-    visible = torch.cat([facts.real_FN, own], dim=1)[:, None, None, :]
-    additive = torch.zeros_like(visible, dtype=query.dtype).masked_fill(~visible, torch.finfo(query.dtype).min)
-    seen: Tensor = plain(module, query[rows][:, :, -1:], k, v, additive, **given)[0]
+    """Attention of the last query to the facts' rows and its own."""
+    block = module.layer_idx
+    k = torch.cat([facts.keys[block].to(key_FKTd.dtype), key_FKTd], dim=2)
+    v = torch.cat([facts.values[block].to(value_FKTd.dtype), value_FKTd], dim=2)
+    seen: Tensor = plain(module, query_FH1d, k, v, mask, **given)[0]
     return seen
