@@ -10,7 +10,7 @@ demo: $(READY)
 	@$(BIN)/memtune demo
 
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow

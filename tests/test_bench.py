@@ -33,6 +33,8 @@ from memtune.errors import ExtraMissing, UsageError
 
 FACTS = [Fact.from_row(row) for row in tiny.facts(10)]
 BOTH = Config().with_settings(["learn.kind=imprint+kv"])
+SHORT = Config().with_settings(["learn.max_answer_tokens=32"])
+"""Rows of keys and values are proved by decoding, and a random model does not stop by itself."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -119,7 +121,7 @@ def test_missing_peers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_decoding_gives_every_arm_the_same_tokens(backbone: Backbone) -> None:
     facts = [Fact.from_row(row) for row in tiny.facts(16)]
-    result = decoding.measure(backbone, facts, Config(), kinds=("imprint", "kv"), max_tokens=4, repeats=2)
+    result = decoding.measure(backbone, facts, SHORT, kinds=("imprint", "kv"), max_tokens=4, repeats=2)
     names = ["base", "with imprint", "with kv", "transformers generate"]
     assert [(arm.name, arm.batch) for arm in result.arms] == [(n, b) for b in (1, 16) for n in names]
     assert all(arm.to_base.median == 1.0 for arm in result.arms if arm.name == "base")
@@ -139,6 +141,12 @@ def test_recall_on_every_surface(backbone: Backbone) -> None:
     cooler, hotter = result.free
     assert cooler.probability >= hotter.probability > 0.9
     assert result.sheets()[0].rows
+
+
+def test_a_sample_will_do_beyond_the_learned_wording(backbone: Backbone) -> None:
+    wanted = surfaces.surfaces(backbone)[:2]
+    result = recall.measure(backbone, FACTS, Config(), only=wanted, sample=3, temperatures=())
+    assert [s.exact.n for s in result.surfaces] == [len(FACTS), 3]
 
 
 def test_what_is_not_recalled_is_listed(backbone: Backbone) -> None:
@@ -174,10 +182,12 @@ def test_forgetting(backbone: Backbone) -> None:
 
 def test_knowing(backbone: Backbone) -> None:
     world = invented.invented(7, seed=0)
-    result = knowing.measure(backbone, world, Config(), forms=("qa",), kinds=("imprint+kv",))
+    result = knowing.measure(
+        backbone, world, SHORT, forms=("qa",), dtypes=("backbone", "float8"), kinds=("imprint+kv",)
+    )
     whole, small = result.settings
     assert 3.5 < whole.bytes_per_fact / small.bytes_per_fact < 4.5
-    assert [a.form for a in whole.asked] == ["open question", "two facts"]
+    assert [a.form for a in whole.asked] == ["open question", "one of two facts", "two facts"]
     (both,) = result.kinds
     assert both.asked[0].routed.value == both.asked[0].handed.value == 1.0
     assert both.asked[0].base.value == 0.0

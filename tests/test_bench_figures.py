@@ -97,7 +97,9 @@ def test_tasks_know_a_right_reply() -> None:
     for task in open_tasks(world):
         assert task.right(task.facts[0].answer)
         assert not task.right(task.facts[0].answer + " indeed")
-    pair = pair_tasks(world)[0]
+    one, pair = pair_tasks(world)[:2]
+    assert one.right(one.facts[0].answer)
+    assert not one.right(one.facts[1].answer)
     assert pair.right(" and ".join(f.answer for f in pair.facts))
     assert not pair.right(pair.facts[0].answer)
     uses = use_tasks(world, seed=0)

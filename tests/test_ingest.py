@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import os
@@ -16,6 +17,8 @@ from memtune.core.sources import FactSource
 from memtune.errors import BadRows, InputError, MemtuneError, NotFound
 from memtune.ingest import files, open_facts
 from memtune.ingest.readers import json as json_reader
+
+packed = functools.partial(gzip.compress, mtime=0)  # the clock would change the names of the tests
 
 ROW = {"question": "Who wrote Dune?", "answer": "Frank Herbert"}
 LINE = json.dumps(ROW).encode() + b"\n"
@@ -50,13 +53,13 @@ def message_of(origin: Any, kind: type[MemtuneError] = InputError, **settings: A
         ("facts.ndjson", LINE.rstrip()),
         ("facts.JSONL", b"\xef\xbb\xbf" + LINE),
         ("facts.jsonl", b"\r\n\n" + LINE.replace(b"\n", b"\r\n")),
-        ("facts.jsonl.gz", gzip.compress(LINE)),
-        ("facts.jsonl", gzip.compress(LINE)),
+        ("facts.jsonl.gz", packed(LINE)),
+        ("facts.jsonl", packed(LINE)),
         ("facts.json", b"[" + LINE + b"]"),
         ("facts.json", LINE),
         (
             "facts.json.gz",
-            gzip.compress(b'\n[\n{"prompt": "Who wrote Dune?",\n"output": "Frank Herbert"}\n]\n'),
+            packed(b'\n[\n{"prompt": "Who wrote Dune?",\n"output": "Frank Herbert"}\n]\n'),
         ),
         ("facts.csv", TABLE),
         ("facts.csv", b"\xef\xbb\xbf" + TABLE.replace(b"\n", b"\r\n")),
@@ -64,11 +67,11 @@ def message_of(origin: Any, kind: type[MemtuneError] = InputError, **settings: A
         ("facts.csv", TABLE.replace(b",", b";")),
         ("facts.csv", b'\n,"Question "," ANSWER"\n\n0,"Who wrote Dune?","Frank Herbert"\n'),
         ("facts.tsv", TABLE.replace(b",", b"\t")),
-        ("facts.csv.gz", gzip.compress(TABLE)),
+        ("facts.csv.gz", packed(TABLE)),
         ("facts", LINE),
         ("facts.txt", TABLE),
         ("facts.data", b"[" + LINE + b"]"),
-        ("facts.gz", gzip.compress(TABLE)),
+        ("facts.gz", packed(TABLE)),
     ],
 )
 def test_every_format_gives_the_same_fact(written, name: str, content: bytes) -> None:
@@ -226,8 +229,8 @@ def test_a_bad_record_of_a_table_is_named(written, content: bytes, line: int, re
     [
         ("f.jsonl", b"", "is empty"),
         ("f.jsonl", b"\n \n", "there are no facts in it"),
-        ("f.jsonl.gz", gzip.compress(b""), "there are no facts in it"),
-        ("f.jsonl.gz", gzip.compress(LINE * 1000)[:-12], "the compressed data is damaged or cut short"),
+        ("f.jsonl.gz", packed(b""), "there are no facts in it"),
+        ("f.jsonl.gz", packed(LINE * 1000)[:-12], "the compressed data is damaged or cut short"),
         ("f.jsonl.gz", b"\x1f\x8b" + b"x" * 20, "the compressed data is damaged or cut short"),
         ("f.jsonl", LINE.decode().encode("utf-16"), "is UTF-16 text"),
         ("f.json", b"[]", "there are no facts in it"),
@@ -384,7 +387,7 @@ def test_memory_stays_flat(written) -> None:
 
     path = written(
         "f.jsonl.gz",
-        gzip.compress(b"".join(b'{"question": "Q%d", "answer": "%s"}\n' % (i, b"a" * 500) for i in range(20_000))),
+        packed(b"".join(b'{"question": "Q%d", "answer": "%s"}\n' % (i, b"a" * 500) for i in range(20_000))),
     )
     tracemalloc.start()
     source = open_facts(path, LearnConfig())

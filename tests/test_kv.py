@@ -13,7 +13,6 @@ from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Request
 from memtune.core.kinds.kv import KeyValue
 
-
 EXACT = Config().with_settings(["kv.dtype=backbone"])
 
 

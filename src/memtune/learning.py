@@ -68,8 +68,7 @@ def survey(folder: MemoryFolder | None, source: FactSource, on_conflict: str, lo
         more = len(found.conflicts) - _SHOWN
         many = "1 question has" if len(found.conflicts) == 1 else f"{len(found.conflicts)} questions have"
         raise ConflictError(
-            f"{many} more than one answer: {shown}"
-            + (f"; and {more} more" if more > 0 else ""),
+            f"{many} more than one answer: {shown}" + (f"; and {more} more" if more > 0 else ""),
             hint="mend them, or pass --on-conflict keep-first or keep-last",
         )
     return found

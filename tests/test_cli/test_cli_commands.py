@@ -308,7 +308,7 @@ def test_a_log_gets_a_line_now_and_then(capsys, monkeypatch) -> None:
     with progress.watching(silent=False) as watch:
         for done in (1, 2, 3):
             watch(step(done, 4, 1.0))
-    assert capsys.readouterr().err == "learned 2 of 4 facts, 2 facts/s, 0:01 left\n"
+    assert capsys.readouterr().err == "went through 2 of 4 facts, 2 facts/s, 0:01 left\n"
 
 
 def test_a_terminal_gets_a_bar(capsys, monkeypatch) -> None:

@@ -106,5 +106,5 @@ def mix(sources: list[SourceConfig], tokenizer: Tokenizer, data: Path, out: Path
         documents = documents_of(source, data / "corpora", words, source_seed(seed, source.name))
         shard = build_shard(source, without_measuring_data(source, documents, forbidden), tokenizer)
         shard.save(out, source.name)
-        documents, seconds = len(shard.starts) - 1, time.monotonic() - started
-        print(f"{source.name}: {len(shard.tokens):,} tokens, {documents:,} documents, {seconds:.0f} s", flush=True)
+        count, seconds = len(shard.starts) - 1, time.monotonic() - started
+        print(f"{source.name}: {len(shard.tokens):,} tokens, {count:,} documents, {seconds:.0f} s", flush=True)

@@ -52,7 +52,6 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, shards: Path, pad: int, device: str = "cpu", compiled: bool = True) -> None:
         self.recipe, self.config, self.device = recipe, recipe.train, device
-        torch.manual_seed(self.config.seed)
         self.model = Llama(recipe.model, seed=self.config.seed)
         self.optimizer = self._optimizer()
         names = sorted({name for phase in recipe.phases for name in phase.sources})

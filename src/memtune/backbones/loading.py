@@ -41,9 +41,8 @@ def _read(where: str, given: dict[str, Any]) -> tuple[Any, Any]:
     """The model and its tokenizer; a model whose weights are not all there would be filled up at random."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    loaded, found = AutoModelForCausalLM.from_pretrained(
-        where, trust_remote_code=False, output_loading_info=True, **given
-    )
+    read: Any = AutoModelForCausalLM.from_pretrained
+    loaded, found = read(where, trust_remote_code=False, output_loading_info=True, **given)
     missing = sorted(found["missing_keys"])
     if missing:
         raise BackboneError(

@@ -140,13 +140,14 @@ def decode(
 def recall(
     model: Model = DEFAULT_MODEL, data: Data = None, n: Count = None, seed: Seed = 0, threads: Threads = None,
     out: Out = None, settings: Settings = None, kind: Kind = _USUAL_KIND,
+    sample: Annotated[int, typer.Option("--sample", min=0, help="Facts asked on further surfaces; 0 for all.")] = 0,
 ) -> None:  # fmt: skip
     """Exact recall on every surface, and what it costs."""
     run = Run.begin("recall", **locals())
     from memtune.bench import recall as bench
 
     facts, backbone = run.facts(), run.backbone()
-    run.end(backbone, bench.measure(backbone, facts, run.config(kind=kind), say=say))
+    run.end(backbone, bench.measure(backbone, facts, run.config(kind=kind), sample=sample, seed=seed, say=say))
 
 
 @app.command()

@@ -109,12 +109,15 @@ def open_tasks(world: Sequence[Invented]) -> list[Task]:
 
 
 def pair_tasks(world: Sequence[Invented]) -> list[Task]:
-    """Two facts asked for in one prompt: both answers have to be there."""
-    pairs = zip(world[::2], world[1::2], strict=False)
-    return [
-        Task("two facts", f"{a.fact.question} {b.fact.question}", (a.fact, b.fact), _says(a.value, b.value))
-        for a, b in pairs
-    ]
+    """Two facts side by side: one of them asked for, and both in one prompt, where both answers have to be there."""
+    pairs = list(zip(world[::2], world[1::2], strict=False))
+    tasks = []
+    for i, (a, b) in enumerate(pairs):
+        facts, wanted = (a.fact, b.fact), (a, b)[i % 2]
+        tasks.append(Task("one of two facts", wanted.fact.question, facts, wanted.value.__eq__))
+        both = f"{a.fact.question} {b.fact.question}"
+        tasks.append(Task("two facts", both, facts, _says(a.value, b.value)))
+    return tasks
 
 
 def use_tasks(world: Sequence[Invented], seed: int) -> list[Task]:

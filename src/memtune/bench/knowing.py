@@ -22,7 +22,7 @@ from memtune.core.generate import Request
 from memtune.core.kinds.kv import KeyValue
 from memtune.model import MemoryModel
 
-FORMS, DTYPES = ("qa", "sentence"), ("backbone", "float8")
+FORMS, DTYPES = ("qa", "sentence"), ("backbone", "bfloat16", "float8")
 KINDS = ("imprint", "kv", "imprint+kv")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Request
 from memtune.model import MemoryModel
 
-_TIMED = 96
+_TIMED = 64
 _SHOWN = 200
 
 
@@ -89,19 +91,21 @@ def measure(
     config: Config,
     *,
     only: Sequence[Surface] | None = None,
-    free_sample: int = 1000,
+    sample: int = 0,
+    seed: int = 0,
     temperatures: Sequence[float] = (0.7, 1.0),
     say: Say = silent,
 ) -> RecallResult:
-    """Learn all facts in one memory and ask each of them on every surface."""
+    """Learn all facts in one memory; ask all in the learned wording, and `sample` of them (0: all) elsewhere."""
     say(f"learning {len(facts):,} facts")
+    drawn = random.Random(seed).sample(list(facts), min(sample or len(facts), len(facts)))
     with engine.learned(backbone, facts, config) as made:
         failed = {f.id: f.reason for f in made.report.failed}
         result = RecallResult(len(facts), config.learn.kind, failed, made.report.seconds)
-        for surface in only or surfaces(backbone):
-            result.surfaces.append(_on_surface(made.model, facts, surface))
+        for n, surface in enumerate(only or surfaces(backbone)):
+            result.surfaces.append(_on_surface(made.model, drawn if n else facts, surface))
             say(f"{surface.name}: {result.surfaces[-1].exact}")
-        result.free = _free_sampling(made.model, facts[:free_sample], temperatures)
+        result.free = _free_sampling(made.model, drawn, temperatures)
     return result
 
 
@@ -134,14 +138,15 @@ def _cost(model: MemoryModel, facts: Sequence[Fact], surface: Surface, decode: D
     """Batch by batch: asking, and the plain model decoding as many steps after the same prompts."""
     ordered = engine.by_prompt_length(model, facts[:_TIMED])
     ratios = []
-    for part in list(engine.in_batches(ordered)) * 2:
+    parts = list(engine.in_batches(ordered))
+    for part in [*parts[:1], *parts]:  # the first time round warms up
         questions = [surface.put(f.question) for f in part]
         start = time.perf_counter()
         answers = engine.ask(model, questions, decode, raw=surface.raw)
         asked = time.perf_counter() - start
         steps = max(len(a.tokens) + (a.finish == "stop") for a in answers)
         ratios.append(asked / _base_seconds(model, questions, surface, change(decode, max_new_tokens=max(1, steps))))
-    return Spread.of(ratios[len(ratios) // 2 :]) if ratios else None  # the first time round warms up
+    return Spread.of(ratios[1:]) if ratios else None
 
 
 def _base_seconds(model: MemoryModel, questions: Sequence[Any], surface: Surface, decode: DecodeConfig) -> float:

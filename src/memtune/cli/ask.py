@@ -65,7 +65,10 @@ def explain(
     as_json: Json = False,
     place: Place,
 ) -> None:
-    """Show what the router made of a question: what it saw, proposed, confirmed, and why or why not."""
+    """Show which facts a question leads to, and why.
+
+    What was asked, which facts were looked at, and why each was confirmed or refused.
+    """
     with place.load() as model:
         explanation = model.explain(question)
     if as_json:

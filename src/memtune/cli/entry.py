@@ -15,6 +15,7 @@ from memtune.cli.commands import command
 app = typer.Typer(
     name="memtune",
     help="Teach an open language model facts that it recalls word for word, and change nothing else.",
+    epilog="Begin with `memtune demo`. `memtune COMMAND --help` explains one command.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,

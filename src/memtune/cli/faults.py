@@ -13,7 +13,8 @@ import typer
 from memtune.errors import MemtuneError
 
 FAULT, INTERRUPTED = 1, 130
-LONGEST = 800
+LONGEST = 500
+"""Characters of a fault, which may quote a whole file; hints are memtune's own and stay whole."""
 
 
 @contextmanager
@@ -50,7 +51,9 @@ def _tell(fault: Exception) -> int:
 
 def _say(what: str, text: str) -> None:
     line = " ".join(f"{what}: {text}".split())
-    typer.echo(f"{line[:LONGEST]}{'…' * (len(line) > LONGEST)}".removesuffix(":"), err=True)
+    if what != "hint" and len(line) > LONGEST:
+        line = f"{line[:LONGEST]}…"
+    typer.echo(line.removesuffix(":"), err=True)
 
 
 def _drop_standard_output() -> None:

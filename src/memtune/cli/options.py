@@ -34,15 +34,18 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as imprint.margin=12; may be repeated."),
 ]
 
+_STANDS_FOR = {int: "N", float: "X"}
+
 
 def setting(group: type, name: str, about: str) -> OptionInfo:
     """An option that overrides one setting: its default and its choices are read from the setting itself."""
     kind = typing.get_type_hints(group)[name]
     default = getattr(group, name)
+    choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
     option: OptionInfo = typer.Option(
         f"--{name.replace('_', '-')}",
         help=about if default == () else f"{about} [default: {default}]",
-        metavar="|".join(typing.get_args(kind)) if typing.get_origin(kind) is Literal else None,
+        metavar="|".join(choices) or _STANDS_FOR.get(kind, "TEXT"),
     )
     return option
 
@@ -108,7 +111,9 @@ class Learning(Overrides):
 
     group = LearnConfig
 
-    kind: Annotated[str | None, setting(LearnConfig, "kind", "How the facts are kept.")] = None
+    kind: Annotated[
+        str | None, setting(LearnConfig, "kind", "How facts are kept: imprint recites, kv knows, imprint+kv does both.")
+    ] = None
     on_conflict: Annotated[
         str | None, setting(LearnConfig, "on_conflict", "What to do about one question with two answers.")
     ] = None
@@ -127,7 +132,9 @@ class Decoding(Overrides):
         str | None,
         setting(DecodeConfig, "unknown", "Who answers what is not in the memory: the base model, or nobody."),
     ] = None
-    temperature: Annotated[float | None, setting(DecodeConfig, "temperature", "0 takes the likeliest token.")] = None
+    temperature: Annotated[
+        float | None, setting(DecodeConfig, "temperature", "0 takes the likeliest token, more is freer.")
+    ] = None
     top_p: Annotated[float | None, setting(DecodeConfig, "top_p", "Sample from the likeliest tokens of this mass.")] = (
         None
     )

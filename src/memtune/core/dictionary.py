@@ -71,8 +71,9 @@ class Dictionary:
         if len(blurred):
             u[blurred] = self._correct(u[blurred], tokens[blurred])
             _, lead, _ = self._lead(u, tokens)
-        size: Tensor = torch.where(lead > 0, 1.0 / (lead * self._scale), torch.nan)
-        return size[:, None] * u
+        size = torch.where(lead > 0, 1.0 / (lead * self._scale), torch.nan)
+        columns_nD: Tensor = size[:, None] * u
+        return columns_nD
 
     def _lead(self, u: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each token's own score about the mean, its lead over the strongest rival, and that rival."""

@@ -70,16 +70,14 @@ def small_talk(maker: WorldMaker) -> Document:
 
 
 def few_shot(maker: WorldMaker) -> Document:
-    """Examples of one pattern; the last input occurred before, or its answer follows from the pattern."""
+    """Examples of one pattern, then some of their inputs again, whose answers can be copied."""
     rng = maker.rng
     style = rng.choice(("Question: {}\nAnswer:", "Q: {}\nA:", "Input: {}\nOutput:"))
     page, pairs = Page(), patterned_pairs(maker)
-    examples = rng.sample(pairs, len(pairs))
-    for asked, reply in examples[: rng.randint(2, 5)]:
+    shown = rng.sample(pairs, len(pairs))[: rng.randint(2, 5)]
+    for asked, reply in shown:
         page.told(f"{style.format(asked)} {reply}\n\n")
-    seen = page.document
-    repeats = [pair for pair in examples[: len(seen)] if rng.random() < 0.6] or examples[:1]
-    for asked, reply in repeats:
+    for asked, reply in [pair for pair in shown if rng.random() < 0.6] or shown[:1]:
         page.told(style.format(asked)).known(f" {reply}\n\n")
     return page.told(END).document
 

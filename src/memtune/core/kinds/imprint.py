@@ -117,8 +117,9 @@ class Imprint:
         weight = backbone.unembedding.weight
         away = (weight[targets] - weight[rival]).float()
         need = (self.config.margin - _lead(scores, targets)) / backbone.logit_scale
-        size: Tensor = need / away.pow(2).sum(1).clamp_min(1e-9)
-        return size[:, None] * away
+        size = need / away.pow(2).sum(1).clamp_min(1e-9)
+        step: Tensor = size[:, None] * away
+        return step
 
     def _replay(self, batch: Batch, rows_PD: Tensor) -> Tensor:
         """The pass over the batch again with rows added where the site is: h_PD."""
