@@ -63,10 +63,12 @@ def learned(
 
 def longest_answer(backbone: Backbone, facts: Sequence[Fact]) -> int:
     """Tokens of the longest answer."""
-    return max(answer_lengths(backbone, facts))
+    return max(answer_lengths(backbone, facts), default=0)
 
 
 def answer_lengths(backbone: Backbone, facts: Sequence[Fact]) -> list[int]:
+    if not facts:
+        return []
     tail = backbone.template.question("?").tail
     return [len(ids or ()) for ids in backbone.writer.tokens([f.answer for f in facts], tail)]
 
@@ -160,9 +162,28 @@ def ask(
     return model.memory.ask(questions, config, raw=raw, memory=memory)
 
 
-def by_prompt_length(model: MemoryModel, facts: Sequence[Fact]) -> list[Fact]:
-    """Sorted, so that batches hold little padding."""
-    return sorted(facts, key=lambda f: len(f.question))
+def ask_for(
+    model: MemoryModel,
+    facts: Sequence[Fact],
+    put: Callable[[str], Question] = str,
+    decode: DecodeConfig | None = None,
+    *,
+    raw: bool = False,
+) -> list[Answer]:
+    """An answer to each fact's question, in the order of the facts. Facts of similar answer length share a batch, so
+    that few rows wait for a long one."""
+    found: dict[int, Answer] = {}
+    for part in in_batches(by_answer_length(model.backbone, facts)):
+        asked = [facts[i] for i in part]
+        config = decoding(model.backbone, asked, decode or model.config.decode)
+        found |= zip(part, ask(model, [put(f.question) for f in asked], config, raw=raw), strict=True)
+    return [found[i] for i in range(len(facts))]
+
+
+def by_answer_length(backbone: Backbone, facts: Sequence[Fact]) -> list[int]:
+    """The places of the facts, the shortest answer first."""
+    lengths = answer_lengths(backbone, facts)
+    return sorted(range(len(facts)), key=lengths.__getitem__)
 
 
 def require_learned(report: LearnReport, enough: Callable[[LearnReport], bool]) -> None:

@@ -104,9 +104,7 @@ def _timed_update(model: MemoryModel, fact: Fact) -> float:
 
 
 def _exact(model: MemoryModel, facts: Sequence[Fact]) -> list[bool]:
-    if not facts:
-        return []
-    answers = engine.ask(model, [f.question for f in facts], engine.decoding(model.backbone, facts))
+    answers = engine.ask_for(model, facts)
     return [a.text == f.answer for a, f in zip(answers, facts, strict=True)]
 
 

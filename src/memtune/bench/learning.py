@@ -209,8 +209,7 @@ def _learn(backbone: Backbone, facts: Sequence[Fact], config: Config, method: st
 
 def _recall(model: MemoryModel, facts: Sequence[Fact]) -> Rate:
     """Of all facts, those also that were not learned."""
-    decode = engine.decoding(model.backbone, facts)
-    answers = engine.ask(model, [f.question for f in facts], decode)
+    answers = engine.ask_for(model, facts)
     return Rate.of(a.text == f.answer for f, a in zip(facts, answers, strict=True))
 
 

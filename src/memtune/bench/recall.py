@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -110,13 +109,13 @@ def measure(
 
 
 def _on_surface(model: MemoryModel, facts: Sequence[Fact], surface: Surface) -> OnSurface:
-    decode = change(engine.decoding(model.backbone, facts, model.config.decode), **surface.decode)
+    decode = change(model.config.decode, **surface.decode)
     prompts = [len(model.memory.answering.prompt(surface.put(f.question), raw=surface.raw).ids) for f in facts]
     lengths = engine.answer_lengths(model.backbone, facts)
     fitting = [i for i in range(len(facts)) if prompts[i] + lengths[i] + 1 <= model.backbone.context]
     asked = [facts[i] for i in fitting]
     start = time.perf_counter()
-    answers = engine.ask(model, [surface.put(f.question) for f in asked], decode, raw=surface.raw)
+    answers = engine.ask_for(model, asked, surface.put, decode, raw=surface.raw)
     seconds = time.perf_counter() - start
     failures = [
         Failure(f.id, a.text[:_SHOWN], [u.id for u in a.facts])
@@ -136,16 +135,16 @@ def _on_surface(model: MemoryModel, facts: Sequence[Fact], surface: Surface) -> 
 
 def _cost(model: MemoryModel, facts: Sequence[Fact], surface: Surface, decode: DecodeConfig) -> Spread | None:
     """Batch by batch: asking, and the plain model decoding as many steps after the same prompts."""
-    ordered = engine.by_prompt_length(model, facts[:_TIMED])
-    ratios = []
-    parts = list(engine.in_batches(ordered))
+    some = facts[:_TIMED]
+    ordered = [some[i] for i in engine.by_answer_length(model.backbone, some)]
+    ratios, parts = [], list(engine.in_batches(ordered))
     for part in [*parts[:1], *parts]:  # the first time round warms up
-        questions = [surface.put(f.question) for f in part]
         start = time.perf_counter()
-        answers = engine.ask(model, questions, decode, raw=surface.raw)
+        answers = engine.ask_for(model, part, surface.put, decode, raw=surface.raw)
         asked = time.perf_counter() - start
         steps = max(len(a.tokens) + (a.finish == "stop") for a in answers)
-        ratios.append(asked / _base_seconds(model, questions, surface, change(decode, max_new_tokens=max(1, steps))))
+        as_long = change(decode, max_new_tokens=max(1, steps))
+        ratios.append(asked / _base_seconds(model, [surface.put(f.question) for f in part], surface, as_long))
     return Spread.of(ratios[1:]) if ratios else None
 
 
@@ -159,10 +158,11 @@ def _base_seconds(model: MemoryModel, questions: Sequence[Any], surface: Surface
 
 def _free_sampling(model: MemoryModel, facts: Sequence[Fact], temperatures: Sequence[float]) -> list[FreeSampling]:
     """One greedy pass gives the logits along the answer, and these the probabilities at every temperature."""
-    decode = engine.decoding(model.backbone, facts)
     totals, kinds = dict.fromkeys(temperatures, 0.0), list(model.memory.answering.kinds.values())
-    for part in engine.in_batches(engine.by_prompt_length(model, facts)):
+    for places in engine.in_batches(engine.by_answer_length(model.backbone, facts)):
+        part = [facts[i] for i in places]
         requests = [engine.routed(model.memory.answering, f.question) for f in part]
+        decode = engine.decoding(model.backbone, part)
         replies = engine.replies(model.backbone, kinds, requests, decode, keep_logits=True)
         for fact, reply in zip(part, replies, strict=True):
             if reply.text.strip() == fact.answer:

@@ -173,7 +173,7 @@ def _look(
     with MemoryModel(engine.cold(backbone), folder, config=config) as model:
         model.memory.explain("Is anybody there?")
         open_seconds = time.perf_counter() - start
-        answers = engine.ask(model, [f.question for f in asked], engine.decoding(backbone, asked, config.decode))
+        answers = engine.ask_for(model, asked)
         wrong = [f.id for f, a in zip(asked, answers, strict=True) if a.text != f.answer]
         exact_ms, route_ms = _route_ms(model, [f.question for f in asked[:_ROUTED]])
     held = [p.resident_bytes for p in points if p.resident_bytes is not None]
