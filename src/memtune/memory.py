@@ -25,6 +25,8 @@ from memtune.router.router import Router
 from memtune.store import MemoryFolder, Writer
 
 _ROUTER_ROOM = "router"
+_SLACK = 8
+"""Tokens that a reply may be longer than the answer before decoding it as a proof gives up."""
 
 
 class Memory:
@@ -148,7 +150,8 @@ class Memory:
 
     def not_recalled(self, facts: Sequence[Fact]) -> list[Fact]:
         """Facts whose learned wording does not give their answer exactly, asked as a user would ask."""
-        longest = self.config.learn.max_answer_tokens + 8
+        spelled = self.backbone.tokenizer([f.answer for f in facts] or [""], add_special_tokens=False)["input_ids"]
+        longest = max(map(len, spelled)) + _SLACK
         config = replace(DecodeConfig(), max_new_tokens=longest, reroute=False)
         answers = self.answering.ask([f.question for f in facts], config, memory=True, raw=False) if facts else []
         return [

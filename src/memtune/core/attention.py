@@ -22,6 +22,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 _PREFIX = "memtune_"
+_EXTRAS = ("softcap", "s_aux", "position_bias", "head_mask")
+"""What some models add to attention: theirs goes through their own function."""
 _local = threading.local()
 
 
@@ -164,8 +166,29 @@ def _beside(
     given: dict[str, Any],
 ) -> Tensor:
     """Attention of the last query to the facts' rows and its own."""
-    block = module.layer_idx
-    k = torch.cat([facts.keys[block].to(key_FKTd.dtype), key_FKTd], dim=2)
-    v = torch.cat([facts.values[block].to(value_FKTd.dtype), value_FKTd], dim=2)
+    fact_k, fact_v = facts.keys[module.layer_idx], facts.values[module.layer_idx]
+    if all(given.get(extra) is None for extra in _EXTRAS):
+        scaling = given.get("scaling") or query_FH1d.shape[-1] ** -0.5
+        return _two_parts(query_FH1d, fact_k, key_FKTd, fact_v, value_FKTd, mask, scaling)
+    k, v = torch.cat([fact_k, key_FKTd], dim=2), torch.cat([fact_v, value_FKTd], dim=2)
     seen: Tensor = plain(module, query_FH1d, k, v, mask, **given)[0]
     return seen
+
+
+def _two_parts(
+    query_FH1d: Tensor,
+    fact_k: Tensor,
+    own_k: Tensor,
+    fact_v: Tensor,
+    own_v: Tensor,
+    mask: Tensor,
+    scaling: float,
+) -> Tensor:
+    """One softmax over both parts; only scores are joined, since joining the keys would copy the whole cache."""
+    rows, heads, _, width = query_FH1d.shape
+    q = query_FH1d.reshape(rows, own_k.shape[1], -1, width)
+    scores = torch.cat([q @ fact_k.transpose(-1, -2), q @ own_k.transpose(-1, -2)], dim=-1)
+    chances = torch.softmax(scores * scaling + mask, dim=-1, dtype=torch.float32).to(q.dtype)
+    split = fact_k.shape[2]
+    seen = chances[..., :split] @ fact_v + chances[..., split:] @ own_v
+    return seen.reshape(rows, 1, heads, width)

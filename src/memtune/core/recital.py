@@ -52,10 +52,12 @@ class Recital:
         self._paths: dict[int, Path] = {}
         self._place: dict[int, int] = {}
         self._finished: set[int] = set()
+        self._tables: dict[int, tuple[list[int], Tensor, Tensor, Tensor]] = {}
 
     def arm(self, row: int, experts: Sequence[Expert], tail: str, *, end: bool) -> None:
         self._paths[row] = self._plan(experts, tail, end)
         self._place[row] = 0
+        self._tables.clear()
 
     def reciting(self, row: int) -> bool:
         return row in self._place
@@ -73,15 +75,24 @@ class Recital:
             yield
 
     def _adder(self, depth: int) -> Callable[[Tensor], Tensor]:
-        rows = [row for row in self._place if depth in self._paths[row].added]
-        delta = torch.stack([self._paths[row].added[depth][self._place[row]] for row in rows])
-        index = torch.tensor(rows, device=self.backbone.device)
+        if depth not in self._tables:
+            self._tables[depth] = self._table(depth)
+        rows, index, first, steps = self._tables[depth]
+        delta = steps[first + torch.tensor([self._place[row] for row in rows])]
 
         def add(x: Tensor) -> Tensor:
-            x[index, -1] += delta.to(x.dtype)  # in place: a copy would have other strides, and so another kernel
+            x[index, -1] += delta  # in place: a copy would have other strides, and so another kernel
             return x
 
         return add
+
+    def _table(self, depth: int) -> tuple[list[int], Tensor, Tensor, Tensor]:
+        """The armed rows, as numbers and as an index, where each one's path starts, and all paths' steps."""
+        rows = [row for row in self._place if depth in self._paths[row].added]
+        paths = [self._paths[row].added[depth] for row in rows]
+        first = torch.tensor([0, *(len(path) for path in paths[:-1])]).cumsum(0)
+        steps = torch.cat(paths).to(self.backbone.dtype)
+        return rows, torch.tensor(rows, device=self.backbone.device), first, steps
 
     def advance(self, tokens: Sequence[int]) -> None:
         self._finished.clear()
@@ -91,5 +102,6 @@ class Recital:
                 self._place[row] = place + 1
                 continue
             del self._place[row]
+            self._tables.clear()
             if tokens[row] == path[place]:
                 self._finished.add(row)
