@@ -75,7 +75,7 @@ class Answering:
         reply, shown = decoder.replies[0], ""
         for _ in decoder.run():
             said = _settled(reply.text if reply.finish else decoder.text(0), decode_config, final=bool(reply.finish))
-            said = said.lstrip() if not shown else said
+            said = said.lstrip()
             if said.startswith(shown) and len(said) > len(shown):
                 yield said[len(shown) :]
                 shown = said

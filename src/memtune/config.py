@@ -85,7 +85,8 @@ class RouterConfig:
 class DecodeConfig:
     """How an answer is decoded."""
 
-    max_new_tokens: int = 512
+    max_new_tokens: int = 1024
+    """At least learn.max_answer_tokens, so that what was learned is said whole."""
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0

@@ -68,7 +68,8 @@ class Backbone:
         self.attention = FactAttention(model, len(self.blocks))
         self.lock = threading.RLock()
         self._spellings: dict[int, str] = {}
-        self._cache_name = "cache_params" if "cache_params" in _parameters(model) else "past_key_values"
+        self._takes = frozenset(inspect.signature(type(model).forward).parameters)
+        self._cache_name = "cache_params" if "cache_params" in self._takes else "past_key_values"
         self._scale, self._softcap = self._find_logit_shape()
 
     @property
@@ -142,16 +143,17 @@ class Backbone:
     @torch.inference_mode()
     def step(self, ids: Tensor, mask: Tensor, cache: Any) -> tuple[Tensor, Any]:
         """One pass over new tokens behind a cache (None: a new one): logits of the last position and the cache."""
-        positions = (mask.long().cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
+        # Rows that ended at the limit of the context go on beside the others: they must stay on the table.
+        positions = (mask.long().cumsum(-1) - 1).clamp(0, self.context - 1)[:, -ids.shape[1] :]
         given: dict[str, Any] = {
             "input_ids": ids,
             "attention_mask": mask,
             "use_cache": True,
             self._cache_name: cache,
         }
-        if "position_ids" in _parameters(self.model):
+        if "position_ids" in self._takes:
             given["position_ids"] = positions
-        if "logits_to_keep" in _parameters(self.model):
+        if "logits_to_keep" in self._takes:
             given["logits_to_keep"] = 1
         out = self.model(**given)
         return out.logits[:, -1], getattr(out, self._cache_name)
@@ -225,10 +227,6 @@ class Backbone:
 
 def _close(a: Tensor, b: Tensor) -> bool:
     return bool((a - b).abs().max() <= 0.02 * a.abs().max().clamp_min(1e-3))
-
-
-def _parameters(model: Any) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(type(model).forward).parameters
 
 
 def _unembedding(model: Any) -> Any:

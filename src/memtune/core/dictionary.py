@@ -9,6 +9,7 @@ Shapes: n tokens, V vocabulary, D width.
 
 from __future__ import annotations
 
+import threading
 from weakref import WeakKeyDictionary
 
 import torch
@@ -40,6 +41,7 @@ class Dictionary:
         self._scale = backbone.logit_scale
         self._mean_D = weight.float().mean(0)
         self._inverse_DD = self._invert(ridge)
+        self._growing = threading.Lock()
         self._row_V = torch.full((weight.shape[0],), -1, dtype=torch.long)
         self._columns = torch.empty(0, weight.shape[1], device=weight.device)
 
@@ -57,11 +59,13 @@ class Dictionary:
     def columns(self, tokens: Tensor) -> Tensor:
         """u_nD for tokens_n; a row of NaN where no direction singles the token out."""
         tokens = tokens.cpu()
-        missing = tokens[self._row_V[tokens] < 0].unique()
-        for part in missing.split(_CHUNK):
-            self._row_V[part] = torch.arange(len(part)) + len(self._columns)
-            self._columns = torch.cat([self._columns, self._solve(part.to(self._columns.device))])
-        return self._columns[self._row_V[tokens].to(self._columns.device)]
+        with self._growing:
+            missing = tokens[self._row_V[tokens] < 0].unique()
+            for part in missing.split(_CHUNK):
+                solved, before = self._solve(part.to(self._columns.device)), len(self._columns)
+                self._columns = torch.cat([self._columns, solved])
+                self._row_V[part] = torch.arange(before, before + len(part))  # last: an interruption leaves no gap
+            return self._columns[self._row_V[tokens].to(self._columns.device)]
 
     def _solve(self, tokens: Tensor) -> Tensor:
         own_nD = self._weight_VD[tokens].float()

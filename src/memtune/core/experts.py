@@ -76,7 +76,7 @@ class Action(Protocol):
         """Whether the row is inside an answer that is being recited."""
 
     def finished(self, row: int) -> bool:
-        """Whether the row has just said the last token of what it had to recite."""
+        """Whether the row has just said the last token of a recital that ends its reply."""
 
 
 class Kind(Protocol):

@@ -61,10 +61,10 @@ class Decoder:
     ) -> None:
         self.backbone, self.config, self.requests = backbone, config, requests
         self.replies = [Reply() for _ in requests]
-        self._ends = [r.end and config.after_fact == "end" for r in requests]
+        ends = [r.end and config.after_fact == "end" for r in requests]
         prompts = [r.prompt for r in requests]
         self._actions: dict[str, Action] = {
-            kind.name: kind.act(backbone, prompts, [r.experts.get(kind.name, ()) for r in requests], self._ends)
+            kind.name: kind.act(backbone, prompts, [r.experts.get(kind.name, ()) for r in requests], ends)
             for kind in kinds
         }
         self._sampler = Sampler(config, len(requests))
@@ -141,8 +141,7 @@ class Decoder:
             self._arm_gap(row)
 
     def _reason_to_stop(self, row: int, reply: Reply) -> str:
-        recited = any(action.finished(row) for action in self._actions.values())
-        if recited and self._ends[row]:
+        if any(action.finished(row) for action in self._actions.values()):
             return "stop"  # a model without an end token: the recital itself is the reply
         if self.config.stop and any(stop in self.text(row) for stop in self.config.stop):
             return "stop"

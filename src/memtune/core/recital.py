@@ -51,19 +51,21 @@ class Recital:
         self.backbone, self._plan = backbone, plan
         self._paths: dict[int, Path] = {}
         self._place: dict[int, int] = {}
+        self._closing: dict[int, bool] = {}
         self._finished: set[int] = set()
         self._tables: dict[int, tuple[list[int], Tensor, Tensor, Tensor]] = {}
 
     def arm(self, row: int, experts: Sequence[Expert], tail: str, *, end: bool) -> None:
         self._paths[row] = self._plan(experts, tail, end)
         self._place[row] = 0
+        self._closing[row] = end
         self._tables.clear()
 
     def reciting(self, row: int) -> bool:
         return row in self._place
 
     def finished(self, row: int) -> bool:
-        """The row has said all of its path, and nothing since."""
+        """The row has said all of a path that ends its reply, and nothing since."""
         return row in self._finished
 
     @contextmanager
@@ -103,5 +105,5 @@ class Recital:
                 continue
             del self._place[row]
             self._tables.clear()
-            if tokens[row] == path[place]:
+            if tokens[row] == path[place] and self._closing[row]:
                 self._finished.add(row)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memtune.config import RouterConfig
-from memtune.router.asked import Asked, asked, form
+from memtune.router.asked import Asked, asked, form, strip
 from memtune.router.index import Index
 from memtune.router.keys import Keys, Owner
 from memtune.router.words import has_digit, hashed_words, sketches
@@ -86,6 +86,11 @@ class Router:
 
     def route(self, text: str) -> Route:
         """The facts that a prompt asks for: the whole of it, or each of its questions."""
+        for wording in (text, strip(text)):
+            owner = self.exact(wording)
+            if owner is not None:
+                found = Proposal(owner, 1.0, True, "a learned wording", wording)
+                return Route((wording,), (found,), (found,))
         parts = asked(text)
         if not parts:
             return Route(note="the prompt says not to answer" if text.strip() else "nothing is asked")
