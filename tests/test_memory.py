@@ -75,9 +75,9 @@ def test_lots_give_what_one_lot_gives(backbone: Backbone, tmp_path: Path) -> Non
 def test_full_proof_names_what_is_not_recalled(kind: str, llm: MemoryModel) -> None:
     report = llm.learn(rows(6), kind=kind, proof="full")
     if kind == "kv":  # a random model cannot copy: its rows are kept, and the facts named
-        assert report.learned == 6
-        assert {f.id for f in report.failed} <= {r["id"] for r in rows(6)}
+        assert report.learned + len(report.failed) == 6
         assert report.failed
+        assert llm.memory.folder.count() == 6
     else:
         assert (report.learned, report.failed) == (6, [])
     assert report.proof_seconds > 0
@@ -132,6 +132,36 @@ def test_conflicts(mode: str, answer: str | None, learned: int, where: str, llm:
     assert report.conflicts == 1
     assert llm.ask("What is it?").text == answer
     assert llm.memory.folder.count() == 1
+
+
+def test_keep_last_twice_is_keep_last(llm: MemoryModel) -> None:
+    given = [{"question": "What is it?", "answer": a} for a in ("first", "last")]
+    llm.learn(given, on_conflict="keep-last")
+    report = llm.learn(given, on_conflict="keep-last")
+    assert (report.learned, llm.memory.folder.count(), llm.ask("What is it?").text) == (0, 1, "last")
+
+
+def test_what_could_not_be_learned_replaces_nothing(llm: MemoryModel) -> None:
+    llm.learn([{"question": "What is it?", "answer": "short"}])
+    report = llm.learn([{"question": "What is it?", "answer": "long " * 700}], on_conflict="keep-last")
+    assert (report.learned, len(report.failed), llm.ask("What is it?").text) == (0, 1, "short")
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Does it only write novels?", "the cast of don't tell mom", "Just Say Ozzy", "What does the <title> tag do?"],
+)
+def test_a_learned_wording_is_found_whatever_it_says(question: str, llm: MemoryModel) -> None:
+    assert llm.learn([{"question": question, "answer": "yes"}]).learned == 1
+    assert llm.ask(question).text == "yes"
+
+
+def test_a_wording_that_the_router_loses_is_not_learned(llm: MemoryModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm.learn(rows(1))
+    monkeypatch.setattr(llm.memory, "leads_to", lambda question, fact_id: fact_id != "fact-2")
+    report = llm.learn(rows(4))
+    assert [f.id for f in report.failed] == ["fact-2"]
+    assert (report.learned, llm.memory.folder.count()) == (2, 3)
 
 
 def test_a_phrasing_that_leads_elsewhere_is_a_conflict(llm: MemoryModel) -> None:
@@ -267,7 +297,8 @@ def test_a_gap_that_opens_while_decoding_is_filled(llm: MemoryModel, monkeypatch
     )
     got = llm.ask("Describe the lamp, as JSON please.", max_new_tokens=24)
     assert got.text.startswith('{"price": "40 dollars')
-    assert got.fired
+    assert len(got.tokens) == 24  # the base model went on behind the field
+    assert [f.id for f in got.facts] == ["p"]
 
 
 def test_abstaining_and_the_plain_model(llm: MemoryModel) -> None:
@@ -281,7 +312,11 @@ def test_abstaining_and_the_plain_model(llm: MemoryModel) -> None:
     assert plain.version is None
 
 
-def test_a_stream_says_what_the_whole_says(llm: MemoryModel) -> None:
+@pytest.mark.parametrize(
+    "template", [None, tiny.CHAT_TEMPLATE, tiny.CHAT_TEMPLATE.replace("<|assistant|>\n", "<|assistant|>")]
+)
+def test_a_stream_says_what_the_whole_says(template: str | None, tmp_path: Path) -> None:
+    llm = MemoryModel(tiny.model(), tmp_path / "m", tokenizer=tiny.tokenizer(template))
     llm.learn(rows(3))
     for question, given in (
         (rows()[1]["question"], {}),

@@ -101,7 +101,7 @@ class Answering:
 
     def _can_serve(self, proposal: Proposal) -> bool:
         """A fact that may only be used, not recited, needs an expert that knows it."""
-        return proposal.recite or any(name != "imprint" for name in self.experts(proposal.owner))
+        return proposal.recite or any(not self.kinds[name].recites for name in self.experts(proposal.owner))
 
     def _gather(
         self, prompt: Prompt, chosen: _Chosen, question: Question, config: DecodeConfig, memory: bool
@@ -109,24 +109,25 @@ class Answering:
         experts: dict[str, list[Expert]] = {}
         for proposal in chosen.used:
             for name, expert in self.experts(proposal.owner).items():
-                if proposal.recite or name != "imprint":
+                if proposal.recite or not self.kinds[name].recites:
                     experts.setdefault(name, []).append(expert)
         if not memory or not config.reroute or self.folder is None:
             return Request(prompt, experts)
         text = question if isinstance(question, str) else question[-1]["content"]
-        gap = self._gap(text, prompt.tail)
-        if gap is not None and not experts:
-            chosen.used.append(gap)
-            return Request(prompt, _by_kind(self.experts(gap.owner)), end=False)
 
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
             found = self._gap(text, said)
-            if found is None:
-                return {}
-            chosen.used.append(found)
-            return {name: e for name, e in _by_kind(self.experts(found.owner)).items() if name == "imprint"}
+            reciters = self._reciters(found.owner) if found else {}
+            if found and reciters:
+                chosen.used.append(found)
+            return reciters
 
-        return Request(prompt, experts, find_gap)
+        at_once = {} if experts else find_gap(prompt.tail)
+        return Request(prompt, experts or at_once, find_gap, end=not at_once)
+
+    def _reciters(self, owner: Owner) -> dict[str, list[Expert]]:
+        """A fact's experts that can fill an open gap."""
+        return {name: [expert] for name, expert in self.experts(owner).items() if self.kinds[name].recites}
 
     def _gap(self, text: str, tail: str) -> Proposal | None:
         """The fact that an open field at the end of `tail` asks for."""
@@ -188,10 +189,6 @@ class Answering:
             prompt_tokens=len(prompt.ids),
             finish=reply.finish,
         )
-
-
-def _by_kind(experts: Mapping[str, Expert]) -> dict[str, list[Expert]]:
-    return {name: [expert] for name, expert in experts.items()}
 
 
 def _settled(text: str, config: DecodeConfig, *, final: bool) -> str:

@@ -74,7 +74,7 @@ class Memory:
         progress: Callable[[Progress], None] | None = None,
     ) -> LearnReport:
         """Learn, lot by lot, what a checked and surveyed source gives. `since`: when the work on it began."""
-        with self._changing:
+        with self._changing, self.backbone.lock:
             learning = Learning(self, config, since=since, measure_reading=measure_reading, progress=progress)
             return learning.run(source, found)
 
@@ -147,6 +147,11 @@ class Memory:
     def _kinds_of(self, fact_id: str) -> str:
         """The kinds that a fact was learned with."""
         return "+".join(self.answering.experts(self._owners([fact_id])[0]))
+
+    def leads_to(self, question: str, fact_id: str) -> bool:
+        """Whether the router leads a question to this fact and no other."""
+        found = self.router.route(question).confirmed
+        return [self.answering.describe(p.owner)[0] for p in found] == [fact_id]
 
     def not_recalled(self, facts: Sequence[Fact]) -> list[Fact]:
         """Facts whose learned wording does not give their answer exactly, asked as a user would ask."""

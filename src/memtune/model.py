@@ -143,15 +143,18 @@ class MemoryModel:
         source = open_facts(facts, learn, skip_bad=skip_bad)
         source.check()
         found = survey(self._existing_folder(), source, learn.on_conflict, learn.lot_size)
-        self._require_kinds(learn.kind)
+        since += self._seconds_to_load(learn.kind)
         with self._memory_to_write() as memory:
             return memory.learn(
                 source, found, config=learn, since=since, measure_reading=measure_reading, progress=progress
             )
 
-    def _require_kinds(self, names: str) -> None:
-        for kind in make_kinds(names, self.config):
+    def _seconds_to_load(self, kinds: str) -> float:
+        """Load the backbone if that was not needed before, and see that these kinds can live on it."""
+        begin = time.perf_counter()
+        for kind in make_kinds(kinds, self.config):
             kind.require(self.backbone)
+        return time.perf_counter() - begin
 
     def _existing_folder(self) -> MemoryFolder | None:
         if self._memory is not None:
@@ -198,6 +201,7 @@ class MemoryModel:
 
         `decode` takes the fields of `DecodeConfig`: temperature, top_p, seed, stop, max_new_tokens, unknown, …
         """
+        question = question if isinstance(question, str) else list(question)
         many = not isinstance(question, str) and not any(isinstance(q, Mapping) for q in question)
         answers = self._answering(memory).ask(
             list(question) if many else [question], self._decoding(decode), memory=memory, raw=raw

@@ -33,6 +33,8 @@ class Fact:
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise InputError(f"'{name}' is missing or empty")
+        if self.answer != self.answer.strip():
+            raise InputError("'answer' has spaces around it, which no reply keeps")
 
     @property
     def wordings(self) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2.exceptions import TemplateError
+
 from memtune.errors import InputError, UsageError
 
 Message = Mapping[str, str]
@@ -63,13 +65,16 @@ class Template:
         return self._encode(self._render_chat([{"role": "user", "content": mark}]).split(mark)[0], special=False)
 
     def _render_chat(self, messages: Sequence[Message]) -> str:
-        text: str = self.tokenizer.apply_chat_template(
-            [dict(m) for m in messages],
-            chat_template=self.chat_template,
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,
-        )
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                [dict(m) for m in messages],
+                chat_template=self.chat_template,
+                tokenize=False,
+                add_generation_prompt=True,
+                enable_thinking=False,
+            )
+        except TemplateError as error:
+            raise UsageError(f"the model's chat template refuses these messages: {error}") from error
         opened = _OPEN_THINKING.search(text)
         # A template that opens a thinking part would make the answer a thought: close it first.
         return f"{text.rstrip()}\n\n</{opened.group(1)}>\n\n" if opened else text

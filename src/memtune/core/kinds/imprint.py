@@ -183,7 +183,8 @@ class Imprint:
         return Path(tokens, {0: self._pushed(backbone, tokens, expert)})
 
     def _pushed(self, backbone: Backbone, tokens: Sequence[int], expert: Expert) -> Tensor:
-        return self._shallow(backbone, torch.tensor(tokens), expert.tensors["push"].expand(len(tokens)))
+        pushed = self._shallow(backbone, torch.tensor(tokens), expert.tensors["push"].expand(len(tokens)))
+        return torch.nan_to_num(pushed)  # a token of another spelling that cannot be singled out is left to the model
 
 
 def _lead(logits_PV: Tensor, targets_P: Tensor) -> Tensor:
