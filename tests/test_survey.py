@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtune.core.facts import Fact, wording_hash
-from memtune.learning import survey, trim
+from memtune.survey import survey, trim
 
 WORDINGS = st.sampled_from(["q1", "q2", "q3", "q4"])
 ROWS = st.lists(st.tuples(WORDINGS, st.lists(WORDINGS, max_size=2), st.sampled_from(["a", "b"])), max_size=7)

@@ -1,31 +1,27 @@
-"""The life of a fact: survey the whole input, then learn, prove and commit lot by lot."""
+"""The life of a fact, once the input was surveyed: learn, prove and commit, lot by lot."""
 
 from __future__ import annotations
 
 import random
 import time
-from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from dataclasses import replace as change
-from hashlib import blake2b
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memtune.config import LearnConfig
 from memtune.core.experts import bytes_of
-from memtune.core.facts import Fact, wording_hash
+from memtune.core.facts import Fact
 from memtune.core.kinds import make_kinds
 from memtune.core.learn import Learner
 from memtune.core.reports import Failed, LearnReport
 from memtune.core.sources import FactSource
-from memtune.errors import ConflictError, InputError
-from memtune.store import MemoryFolder, Writer
+from memtune.store import Writer
+from memtune.survey import Survey, in_lots, trim
 
 if TYPE_CHECKING:
     from memtune.memory import Memory
 
 _SAMPLE_AT_ONCE = 32
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -35,144 +31,6 @@ class Progress:
     done: int
     total: int
     seconds: float
-
-
-@dataclass
-class Survey:
-    """What the first pass over the input found: which of its facts to leave out, which old ones give way."""
-
-    left_out: set[int] = field(default_factory=set)
-    superseded: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    """From the place of a fact in the input to the ids of the memory's facts that it replaces."""
-    trimmed: dict[int, set[int]] = field(default_factory=dict)
-    """Phrasings of a fact, by hash, that lead to another fact with the same answer already: each leads to one."""
-    duplicates: int = 0
-    conflicts: list[str] = field(default_factory=list)
-    count: int = 0
-
-
-def survey(folder: MemoryFolder | None, source: FactSource, on_conflict: str, lot_size: int) -> Survey:
-    """Read the input once, against itself and the memory, before anything is learned or even created."""
-    found, seen = Survey(), _Seen()
-    for start, facts in _lots(source, lot_size):
-        known = folder.by_wording([wording_hash(w) for f in facts for w in f.wordings]) if folder else {}
-        taken = folder.find([f.id for f in facts]) if folder else {}
-        for at, fact in enumerate(facts, start):
-            held = known.get(wording_hash(fact.question))
-            if fact.id in taken and (held is None or held[0] != fact.id):
-                raise InputError(
-                    f"the id '{fact.id}' is already in the memory, with another question",
-                    hint="give the new fact an id of its own, or change the old one with `memtune facts update`",
-                )
-            _place(found, seen, at, fact, known, on_conflict)
-        found.count += len(facts)
-    if found.conflicts and on_conflict == "error":
-        shown = "; ".join(found.conflicts[:_SHOWN])
-        more = len(found.conflicts) - _SHOWN
-        many = "1 question has" if len(found.conflicts) == 1 else f"{len(found.conflicts)} questions have"
-        raise ConflictError(
-            f"{many} more than one answer: {shown}" + (f"; and {more} more" if more > 0 else ""),
-            hint="mend them, or pass --on-conflict keep-first or keep-last",
-        )
-    return found
-
-
-@dataclass
-class _Seen:
-    """What holds after the input so far: where each wording leads, each fact's answer in 8 bytes, and the memory's
-    facts that have given way."""
-
-    place: dict[int, int] = field(default_factory=dict)
-    answers: array[int] = field(default_factory=lambda: array("Q"))
-    gone: set[str] = field(default_factory=set)
-
-
-def _place(
-    found: Survey, seen: _Seen, at: int, fact: Fact, known: Mapping[int, tuple[str, str]], on_conflict: str
-) -> None:
-    """Decide about one fact: learn it, leave it out, or let it take the place of earlier ones."""
-    answer, hashes = _answer_hash(fact.answer), [wording_hash(w) for w in fact.wordings]
-    seen.answers.append(answer)
-    held = _holders(found, seen, hashes, known)
-    if held.contradict(fact.answer, answer, seen):
-        found.conflicts.append(f"'{fact.question:.60}'")
-        if on_conflict != "keep-last":
-            found.left_out.add(at)
-            return
-    if not _said(found, seen, at, fact, hashes, known):
-        _replace(found, seen, at, fact, hashes, known)
-    if _said(found, seen, at, fact, hashes, known):
-        found.duplicates += 1
-        found.left_out.add(at)
-        seen.gone -= set(found.superseded.pop(at, ()))
-        return
-    said_elsewhere = {h for h in hashes if _holders(found, seen, [h], known).any}
-    if said_elsewhere:
-        found.trimmed[at] = said_elsewhere
-    seen.place.update(dict.fromkeys(set(hashes) - said_elsewhere, at))
-
-
-def _said(
-    found: Survey, seen: _Seen, at: int, fact: Fact, hashes: Sequence[int], known: Mapping[int, tuple[str, str]]
-) -> bool:
-    """Whether the fact's question has this answer already."""
-    question = _holders(found, seen, hashes[:1], known)
-    return question.any and not question.contradict(fact.answer, seen.answers[at], seen)
-
-
-def _replace(
-    found: Survey, seen: _Seen, at: int, fact: Fact, hashes: Sequence[int], known: Mapping[int, tuple[str, str]]
-) -> None:
-    """Let what contradicts this fact give way; what that would have replaced stands again, unless it does too."""
-    differing = {p for p in _holders(found, seen, hashes, known).places if seen.answers[p] != seen.answers[at]}
-    found.left_out |= differing
-    for place in differing:
-        seen.gone -= set(found.superseded.pop(place, ()))
-    old = _holders(found, seen, hashes, known).old
-    found.superseded[at] = tuple(fact_id for fact_id, said in old.items() if said != fact.answer)
-    seen.gone |= set(found.superseded[at])
-
-
-@dataclass(frozen=True)
-class _Held:
-    """Who holds some wordings at present: facts of the input by place, facts of the memory by id with their answer."""
-
-    places: set[int]
-    old: dict[str, str]
-
-    @property
-    def any(self) -> bool:
-        return bool(self.places or self.old)
-
-    def contradict(self, answer: str, hashed: int, seen: _Seen) -> bool:
-        return any(seen.answers[p] != hashed for p in self.places) or any(said != answer for said in self.old.values())
-
-
-def _holders(found: Survey, seen: _Seen, hashes: Sequence[int], known: Mapping[int, tuple[str, str]]) -> _Held:
-    places = {seen.place[h] for h in hashes if h in seen.place} - found.left_out
-    return _Held(places, {i: said for i, said in (known[h] for h in hashes if h in known) if i not in seen.gone})
-
-
-def trim(fact: Fact, hashes: Collection[int]) -> Fact:
-    """The fact without these phrasings."""
-    kept = tuple(p for p in fact.phrasings if wording_hash(p) not in hashes)
-    return change(fact, phrasings=kept) if hashes else fact
-
-
-def _answer_hash(answer: str) -> int:
-    return int.from_bytes(blake2b(answer.encode(), digest_size=8).digest(), "little")
-
-
-def _lots(source: FactSource, size: int) -> Iterator[tuple[int, list[Fact]]]:
-    """The input in lots, each with the place of its first fact."""
-    start, lot = 0, []
-    for fact in source:
-        lot.append(fact)
-        if len(lot) == size:
-            yield start, lot
-            start, lot = start + size, []
-    if lot:
-        yield start, lot
 
 
 class Learning:
@@ -201,7 +59,7 @@ class Learning:
         self.report.facts, self.report.skipped = found.count, list(source.skipped)
         self.report.duplicates, self.report.conflicts = found.duplicates, len(found.conflicts)
         with self.memory.folder.writer() as writer:
-            for start, facts in _lots(source, self.config.lot_size):
+            for start, facts in in_lots(source, self.config.lot_size):
                 places = [at for at in range(start, start + len(facts)) if at not in found.left_out]
                 kept = [(at, trim(facts[at - start], found.trimmed.get(at, ()))) for at in places]
                 if kept:

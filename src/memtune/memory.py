@@ -19,10 +19,11 @@ from memtune.core.prompts import Template
 from memtune.core.reports import Answer, LearnReport
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError, UsageError
-from memtune.learning import Learning, Progress, Survey
+from memtune.learning import Learning, Progress
 from memtune.router.keys import Owner, make_keys
 from memtune.router.router import Router
 from memtune.store import MemoryFolder, Writer
+from memtune.survey import Survey
 
 _ROUTER_ROOM = "router"
 _SLACK = 8

@@ -20,10 +20,11 @@ from memtune.core.prompts import Message
 from memtune.core.reports import Answer, LearnReport
 from memtune.errors import UsageError
 from memtune.ingest import open_facts
-from memtune.learning import Progress, survey
+from memtune.learning import Progress
 from memtune.memory import Memory
 from memtune.router.router import Router
 from memtune.store import MemoryFolder
+from memtune.survey import survey
 
 Rows = Iterable[Mapping[str, Any] | Fact]
 
