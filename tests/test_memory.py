@@ -245,6 +245,22 @@ def test_a_forgotten_fact_leaves_the_plain_logits(llm: MemoryModel) -> None:
     assert torch.equal(torch.stack(gone.logits), torch.stack(plain.logits))
 
 
+def test_what_another_process_changed_is_taken_up(llm: MemoryModel, backbone: Backbone, tmp_path: Path) -> None:
+    llm.learn(rows(4))
+    other = MemoryModel(backbone, tmp_path / "memory")
+    assert recalled(llm, rows(4)) == recalled(other, rows(4)) == 4
+    other.forget("fact-1")
+    other.learn(rows(6)[4:])
+    assert llm.refresh()
+    assert not llm.ask(rows()[1]["question"], max_new_tokens=3).fired
+    assert recalled(llm, [*rows(4)[2:], *rows(6)[4:]]) == 4
+    other.forget("fact-4", "fact-5")  # a whole segment goes
+    assert llm.forget("fact-0") == ["fact-0"]  # a writer catches up by itself
+    assert not any(a.fired for a in llm.ask([rows()[i]["question"] for i in (0, 4, 5)], max_new_tokens=3))
+    assert recalled(llm, rows(4)[2:]) == 2
+    assert not llm.refresh()
+
+
 # ---- asking ---------------------------------------------------------------------------------------------------------
 
 

@@ -58,7 +58,7 @@ class Learning:
     def run(self, source: FactSource, found: Survey) -> LearnReport:
         self.report.facts, self.report.skipped = found.count, list(source.skipped)
         self.report.duplicates, self.report.conflicts = found.duplicates, len(found.conflicts)
-        with self.memory.folder.writer() as writer:
+        with self.memory.writing() as writer:
             for start, facts in in_lots(source, self.config.lot_size):
                 places = [at for at in range(start, start + len(facts)) if at not in found.left_out]
                 kept = [(at, trim(facts[at - start], found.trimmed.get(at, ()))) for at in places]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace as change
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ class Memory:
         self.router = Router(self.config.router)
         self.answering = Answering(backbone, folder, self.router, self.config)
         self._changing = threading.RLock()
-        for segment in folder.segments:
-            self.router.add(segment.id, folder.shard(segment, _ROUTER_ROOM), segment.dropped)
+        self._taken_in: dict[int, frozenset[int]] = {}
+        """The segments whose keys the router holds, each with the rows that it left out."""
+        self._catch_up()
 
     @classmethod
     def create(cls, backbone: Backbone, path: str | Path, config: Config) -> Memory:
@@ -61,6 +63,32 @@ class Memory:
     @property
     def version(self) -> int:
         return self.folder.version
+
+    def refresh(self) -> bool:
+        """Move to the newest version, if another process made one."""
+        with self._changing:
+            moved = self.folder.refresh()
+            self._catch_up()
+            return moved
+
+    def _catch_up(self) -> None:
+        """Make router and caches follow the version that the folder stands at."""
+        segments = {segment.id: segment for segment in self.folder.segments}
+        for known, left_out in list(self._taken_in.items()):
+            now = segments.get(known)
+            gone = self.router.owners(known) if now is None else [(known, row) for row in now.dropped - left_out]
+            self._release(gone)
+        for segment in segments.values():
+            if segment.id not in self._taken_in:
+                self.router.add(segment.id, self.folder.shard(segment, _ROUTER_ROOM), segment.dropped)
+        self._taken_in = {segment.id: segment.dropped for segment in segments.values()}
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """The memory's one writer, at the newest version."""
+        with self._changing, self.folder.writer() as writer:
+            self._catch_up()
+            yield writer
 
     # ---- learning and changing ----------------------------------------------------------------------------------
 
@@ -82,19 +110,21 @@ class Memory:
     def update(self, fact_id: str, *, answer: str) -> int:
         """Give a fact another answer. Its wordings stay; it is learned and proved like a new one."""
         with self._changing:
+            self.refresh()
             fact = change(self.folder.fact(fact_id), answer=answer.strip())
             lot = Learner(self.backbone, make_kinds(self._kinds_of(fact_id), self.config), self.config.learn).learn(
                 [fact]
             )
             if lot.failed:
                 raise InputError(f"'{fact_id}' was not changed: {lot.failed[0].reason}")
-            with self.folder.writer() as writer:
+            with self.writing() as writer:
                 self.commit(writer, lot, drop=[fact_id], message=f"update {fact_id}")
             return self.version
 
     def phrase(self, fact_id: str, text: str) -> int:
         """Let another wording lead to a fact as well."""
         with self._changing:
+            self.refresh()
             fact, owner = self.folder.fact(fact_id), self.router.exact(text)
             if not normalise(text):
                 raise UsageError("a phrasing must not be empty")
@@ -106,36 +136,34 @@ class Memory:
             grown = change(fact, phrasings=(*fact.phrasings, text))
             experts = self.answering.experts(self._owners([fact_id])[0])
             lot = Lot([grown], {name: stack([expert.tensors]) for name, expert in experts.items()})
-            with self.folder.writer() as writer:
+            with self.writing() as writer:
                 self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}")
             return self.version
 
     def forget(self, *ids: str, where: Mapping[str, str] | None = None) -> list[str]:
         """Take facts out; at their prompts the model is the backbone again."""
         with self._changing:
+            self.refresh()
             gone = list(dict.fromkeys([*ids, *(f.id for f in self.folder.facts(where))] if where else ids))
             if gone:
-                with self.folder.writer() as writer:
+                with self.writing() as writer:
                     self.drop(writer, gone, message=f"forget {gone[0] if len(gone) == 1 else f'{len(gone)} facts'}")
             return gone
 
     def commit(self, writer: Writer, lot: Lot, *, drop: Sequence[str], message: str) -> None:
         """Make a learned lot, and the going of the facts it replaces, one version."""
-        left = self._owners(drop)
         if drop:
             writer.drop(drop)
         keys = make_keys([(row, w) for row, f in enumerate(lot.facts) for w in f.wordings], self.config.router.width)
-        segment = writer.add_segment(lot.facts, {**lot.rooms, _ROUTER_ROOM: keys}) if lot.facts else None
+        if lot.facts:
+            writer.add_segment(lot.facts, {**lot.rooms, _ROUTER_ROOM: keys})
         writer.commit(message)
-        self._release(left)
-        if segment is not None:
-            self.router.add(segment, keys)
+        self._catch_up()
 
     def drop(self, writer: Writer, ids: Sequence[str], *, message: str) -> None:
-        left = self._owners(ids)
         writer.drop(ids)
         writer.commit(message)
-        self._release(left)
+        self._catch_up()
 
     def _owners(self, ids: Sequence[str]) -> list[Owner]:
         return [(ref.segment, ref.row) for ref in self.folder.find(ids).values()] if ids else []

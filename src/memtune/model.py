@@ -109,6 +109,10 @@ class MemoryModel:
             raise UsageError("no memory was named", hint="MemoryModel(memory='./folder'), or --memory DIR")
         return self._path
 
+    def refresh(self) -> bool:
+        """Move to the memory's newest version, if another process made one."""
+        return self.memory.refresh()
+
     @property
     def version(self) -> int:
         return self.memory.version
@@ -159,6 +163,7 @@ class MemoryModel:
 
     def _existing_folder(self) -> MemoryFolder | None:
         if self._memory is not None:
+            self._memory.refresh()
             return self._memory.folder
         return MemoryFolder.open(self._need_path()) if MemoryFolder.exists(self._need_path()) else None
 

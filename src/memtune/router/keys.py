@@ -69,6 +69,11 @@ class Keys:
         packed = np.array([segment << 32 | row for segment, row in owners], np.int64)
         return np.flatnonzero(np.isin(self._owners, packed))
 
+    def owners(self, segment: int) -> list[Owner]:
+        """The facts of a segment that some key leads to."""
+        packed = np.unique(self._owners[self._owners >> 32 == segment])
+        return [(segment, int(row) & 0xFFFFFFFF) for row in packed]
+
     def remove(self, keys: NDArray[np.int64]) -> None:
         """Take keys out; those behind them move up."""
         lengths = np.diff(self._starts)

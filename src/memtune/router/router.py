@@ -7,6 +7,7 @@ have in common, weighted by their rarity, both ways. A word with a digit on one 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,6 +54,8 @@ class Router:
         self._keys = Keys()
         self._index = Index(config.width)
         self._waiting: list[NDArray[Any]] = []
+        self._lock = threading.RLock()
+        """Index and keys change together, whoever asks meanwhile."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -62,15 +65,22 @@ class Router:
     def add(self, segment: int, keys: Mapping[str, Tensor], dropped: Iterable[int] = ()) -> None:
         """Take a segment's keys in, except those of dropped rows."""
         kept = ~np.isin(keys["rows"].numpy(), list(dropped))
-        self._keys.add(segment, keys, kept)
-        self._waiting.append(keys["sketches"].numpy()[kept])
+        with self._lock:
+            self._keys.add(segment, keys, kept)
+            self._waiting.append(keys["sketches"].numpy()[kept])
 
     def remove(self, owners: Sequence[Owner]) -> None:
         """Take all keys of these facts out."""
-        self._fill_index()
-        gone = self._keys.of(owners)
-        self._index.remove(gone)
-        self._keys.remove(gone)
+        with self._lock:
+            self._fill_index()
+            gone = self._keys.of(owners)
+            self._index.remove(gone)
+            self._keys.remove(gone)
+
+    def owners(self, segment: int) -> list[Owner]:
+        """The facts of a segment that keys lead to."""
+        with self._lock:
+            return self._keys.owners(segment)
 
     def _fill_index(self) -> None:
         """The index takes waiting sketches in when it is first asked: learned wordings never need it."""
@@ -82,10 +92,15 @@ class Router:
 
     def exact(self, wording: str) -> Owner | None:
         """The fact that was learned in this wording."""
-        return self._keys.exact(wording)
+        with self._lock:
+            return self._keys.exact(wording)
 
     def route(self, text: str) -> Route:
         """The facts that a prompt asks for: the whole of it, or each of its questions."""
+        with self._lock:
+            return self._route(text)
+
+    def _route(self, text: str) -> Route:
         for wording in (text, strip(text)):
             owner = self.exact(wording)
             if owner is not None:
@@ -112,6 +127,10 @@ class Router:
 
     def route_gap(self, prompt: str, name: str) -> Proposal | None:
         """The fact whose wording the prompt and the name of an open gap cover together, if there is just one."""
+        with self._lock:
+            return self._route_gap(prompt, name)
+
+    def _route_gap(self, prompt: str, name: str) -> Proposal | None:
         said, named = set(hashed_words(prompt).tolist()), set(hashed_words(name).tolist())
         found: dict[Owner, Proposal] = {}
         for key, _ in self._nearest(f"{prompt} {name}"):
