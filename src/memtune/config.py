@@ -19,8 +19,21 @@ DEFAULT_MODEL = "bundled"
 KIND_NAMES = ("imprint", "kv")
 
 
+class _Checked:
+    """Settings that are of the right type and within bounds however they were made."""
+
+    def __post_init__(self) -> None:
+        for name, kind in _kinds(type(self)).items():
+            _check(name, getattr(self, name), kind)
+
+    def _at_least_one(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1")
+
+
 @dataclass(frozen=True)
-class LearnConfig:
+class LearnConfig(_Checked):
     """How facts stream through."""
 
     kind: str = "imprint"
@@ -38,13 +51,14 @@ class LearnConfig:
     on_conflict: Literal["error", "keep-first", "keep-last"] = "error"
 
     def __post_init__(self) -> None:
-        _require_at_least_one(self, "lot_size", "batch_tokens")
+        super().__post_init__()
+        self._at_least_one("lot_size", "batch_tokens")
         if not set(self.kind.split("+")) <= set(KIND_NAMES):
             raise UsageError(f"kind must be one of {', '.join(KIND_NAMES)}, or several joined by +, not '{self.kind}'")
 
 
 @dataclass(frozen=True)
-class ImprintConfig:
+class ImprintConfig(_Checked):
     """Exact recital, in closed form."""
 
     margin: float = 16.0
@@ -58,7 +72,7 @@ class ImprintConfig:
 
 
 @dataclass(frozen=True)
-class KvConfig:
+class KvConfig(_Checked):
     """The fact's own key-value rows."""
 
     form: Literal["sentence", "qa"] = "qa"
@@ -68,7 +82,7 @@ class KvConfig:
 
 
 @dataclass(frozen=True)
-class RouterConfig:
+class RouterConfig(_Checked):
     """From a prompt to the facts it asks for."""
 
     width: int = 256
@@ -80,9 +94,13 @@ class RouterConfig:
     max_facts: int = 4
     """Facts that one prompt may ask for."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least_one("width", "propose", "max_facts")
+
 
 @dataclass(frozen=True)
-class DecodeConfig:
+class DecodeConfig(_Checked):
     """How an answer is decoded."""
 
     max_new_tokens: int = 1024
@@ -104,7 +122,10 @@ class DecodeConfig:
     """Questions that are decoded side by side."""
 
     def __post_init__(self) -> None:
-        _require_at_least_one(self, "max_new_tokens", "batch_size")
+        super().__post_init__()
+        self._at_least_one("max_new_tokens", "batch_size")
+        if "" in self.stop:
+            raise UsageError("a stop string must not be empty")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p must be above 0 and at most 1, not {self.top_p}")
 
@@ -140,19 +161,16 @@ class Config:
 T = typing.TypeVar("T")
 
 
-def _require_at_least_one(config: object, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 1:
-            raise UsageError(f"{name} must be at least 1")
+def _kinds(config: type) -> dict[str, Any]:
+    return typing.get_type_hints(config)
 
 
 def replace(config: T, **changes: Any) -> T:
     """`dataclasses.replace` that names the near ones when a setting does not exist and checks the values."""
-    kinds = typing.get_type_hints(type(config))
-    for name, value in changes.items():
+    kinds = _kinds(type(config))
+    for name in changes:
         if name not in kinds:
             raise UnknownSetting(name, kinds)
-        _check(name, value, kinds[name])
     return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 
@@ -188,7 +206,7 @@ def _check(name: str, value: Any, kind: Any) -> None:
     if kind is int and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
         raise UsageError(f"{name} must be a whole number that is not negative, not '{value}'")
     if kind is float and (
-        not isinstance(value, (int, float)) or isinstance(value, bool) or value != value or value < 0
+        not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value < 0
     ):
         raise UsageError(f"{name} must be a number that is not negative, not '{value}'")
     if isinstance(kind, types.UnionType) or origin in (tuple, Literal) or kind in (int, float):
