@@ -7,6 +7,7 @@ Settings are grouped by the room that reads them; on the command line they are w
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable
