@@ -97,7 +97,7 @@ class SideBySide:
         for i, rows in enumerate(joined):
             padded[i, : len(rows)], real[i, : len(rows)] = rows, True
         device = self.backbone.device
-        by_part = padded.to(device).permute(2, 3, 0, 4, 1, 5)  # F N L 2 K d -> L 2 F K N d
+        by_part = padded.to(device).permute(2, 3, 0, 4, 1, 5).contiguous()  # F N L 2 K d -> L 2 F K N d
         return FactRows(
             torch.tensor(fired, device=device),
             [x[0] for x in by_part],
