@@ -59,13 +59,14 @@ The weights are released under Apache-2.0 like the rest of memtune. How they wer
 """
 
 
-def percent(rate: dict[str, Any], key: str = "share") -> str:
-    low, high = 100 * rate["low"], 100 * rate["high"]
-    return f"{100 * rate[key]:.1f} % ({low:.0f} to {high:.0f} of 100 raw, n = {rate['of']})"
+def percent(rate: dict[str, Any], chance: float = 0.0) -> str:
+    """The share with its interval, both over chance where chance can win."""
+    share, low, high = (100 * (rate[key] - chance) / (1 - chance) for key in ("share", "low", "high"))
+    return f"{share:.0f} % ({low:.0f} to {high:.0f}, n = {rate['of']})"
 
 
 def figures_table(figures: dict[str, Any]) -> str:
-    """Every figure with its target for the CPU and the GPU recipe; intervals are 95 %."""
+    """Every figure with its target for the CPU and the GPU recipe; intervals hold 95 %."""
     prose, use, sql = figures["bits per byte"], figures["use of a stated fact"], figures["text to SQL"]
     prose_targets = {"wikitext2_valid": "at most 2.0 / 1.45", "openstax, held-out hundredth": "at most 1.6 / 1.15"}
     rows = [(f"bits per byte, {name}", f"{value:.3f}", prose_targets[name]) for name, value in prose.items()]
@@ -86,7 +87,7 @@ def use_row(form: str, rate: dict[str, Any]) -> tuple[str, str, str]:
     if form.startswith("open"):
         return f"context question, {form}", percent(rate), "at least 80 % / 95 %"
     name = f"{form}, over chance" if rate["chance"] else form
-    return name, percent(rate, "corrected"), "at least 60 % / 85 %"
+    return name, percent(rate, rate["chance"]), "at least 60 % / 85 %"
 
 
 def card(recipe: Recipe, tokens: int, figures: dict[str, Any], command: str) -> str:
