@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tools/ is no part of the p
 
 from tools.pretrain.config import SourceConfig
 from tools.pretrain.contamination import Contaminated, Forbidden, measuring_texts
-from tools.pretrain.mix import mix
-from tools.pretrain.text.document import END
+from tools.pretrain.mix import Shard, mix, without_measuring_data
+from tools.pretrain.text.document import Part, Piece
 from tools.pretrain.tokenizer import train_tokenizer
 
 WIKI = "The lobster Homarus gammarus lives in the eastern Atlantic Ocean and in parts of the Black Sea too.\n"
@@ -63,14 +63,26 @@ def test_other_text_passes(forbidden: Forbidden, text: str) -> None:
     assert not any(forbidden.hits(text))
 
 
-def test_a_generated_text_with_a_measured_fact_is_refused(forbidden: Forbidden) -> None:
-    with pytest.raises(Contaminated, match="Anselm"):
-        forbidden.refuse(QUESTION, "short")
+def test_a_generated_text_with_a_measured_fact_is_named(forbidden: Forbidden) -> None:
+    assert "Anselm" in (forbidden.named_run(f"Question: {QUESTION}") or "")
 
 
 def test_phrases_without_a_name_are_anyone_s() -> None:
     forbidden = Forbidden.of(["what is the population of the capital of the state"])
-    forbidden.refuse("Question: What is the population of the capital of the state?", "long")
+    assert forbidden.named_run("Question: What is the population of the capital of the state?") is None
+
+
+@pytest.mark.parametrize(("measured", "stops"), [(1, False), (20, True)])
+def test_generated_documents(data: Path, measured: int, stops: bool) -> None:
+    """A chance hit is dropped; a generator that draws from measuring data stops the mixing."""
+    source = SourceConfig("made", generator="talk", tokens=1)
+    documents = [(Piece(QUESTION, Part.ANSWER),)] * measured + [(Piece(HARMLESS, Part.ANSWER),)] * 50
+    checked = without_measuring_data(source, iter(documents), Forbidden.of(measuring_texts(data)))
+    if stops:
+        with pytest.raises(Contaminated, match="made"):
+            list(checked)
+    else:
+        assert list(checked) == documents[measured:]
 
 
 def write_corpus(data: Path, lines: list[str]) -> SourceConfig:
@@ -78,10 +90,11 @@ def write_corpus(data: Path, lines: list[str]) -> SourceConfig:
     return SourceConfig("book", corpus="book.txt.gz")
 
 
-def test_mixing_drops_a_stray_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = write_corpus(data, [HARMLESS] * 2000 + [WIKI] + [HARMLESS] * 2000)
-    mix([source], train_tokenizer([HARMLESS], 300), data, tmp_path / "shards", [], seed=0)
-    assert "dropped 1 of" in capsys.readouterr().out
+def test_mixing_drops_a_stray_line(data: Path, tmp_path: Path) -> None:
+    source, tokenizer = write_corpus(data, [HARMLESS, WIKI] + [HARMLESS] * 20), train_tokenizer([HARMLESS, WIKI], 400)
+    mix([source], tokenizer, data, tmp_path / "shards", [], seed=0)
+    text = tokenizer.decode(Shard.load(tmp_path / "shards", "book").tokens.tolist(), skip_special_tokens=True)
+    assert text == HARMLESS * 21
 
 
 def test_mixing_fails_on_a_copy(data: Path, tmp_path: Path) -> None:
@@ -95,7 +108,3 @@ def test_an_unreadable_kind_of_file_is_not_skipped(data: Path) -> None:
     (data / "facts/facts.parquet").write_bytes(b"?")
     with pytest.raises(ValueError, match=r"facts\.parquet"):
         Forbidden.of(measuring_texts(data))
-
-
-def test_every_document_ends_with_the_end_token() -> None:
-    assert END == "<|endoftext|>"

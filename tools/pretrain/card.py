@@ -19,7 +19,8 @@ CORPORA = """\
 - Text written by the generators in `tools/pretrain/text`: invented names, facts, schemas and queries.
 
 The texts were cut into pieces and tokenised; nothing else was changed. Lines that share long runs of words with
-measuring data (WikiText-2 and the fact, SQL and PDF sets) were left out, and mixing fails if a generator writes any."""
+measuring data (WikiText-2 and the fact, SQL and PDF sets) are left out, and a source with many stops the mixing;
+docs/backbone.md says where the published weights came before that check."""
 
 CARD = """\
 ---
@@ -36,8 +37,8 @@ vocabulary {vocabulary:,}, bfloat16), trained from nothing on {tokens:.1f} milli
 default and laboratory animal: with it demo, tests and benchmarks run without a download, and base model, prompt, RAG
 and memory are compared on the same network.
 
-**What it is.** It knows some English, copies an answer from a context, uses a stated fact in several forms, says
-"I don't know." when the context does not help, keeps to a question-and-answer format, and knows the shape of SQL.
+**What it is.** It knows some English, copies an answer from a context, uses a stated fact in several forms, keeps to a
+question-and-answer format, and writes simple SQL.
 
 **What it is not.** It knows next to nothing about the world, cannot reason, and was not made safe for people to talk
 to. Do not use it for anything but trying and measuring memtune; bring your own model for work.
@@ -46,8 +47,9 @@ to. Do not use it for anything but trying and measuring memtune; bring your own 
 
 {figures}
 
-Names, values and schemas of the questions were drawn from a held-out split whose name words occur in no training
-name. Decoding is greedy. The command:
+Names come from a held-out split whose invented and chosen words occur in no training name; schemas are new combinations
+of table and column names that training uses too. In brackets, 95 % intervals. **Yes/no and comparison stand at chance,
+and most questions without an answer get one anyway.** Decoding is greedy. The command:
 
     {command}
 

@@ -1,9 +1,9 @@
 """Keeps measuring data out of training data: shared runs of words, compared by hash.
 
 Thirteen words in a row are the usual measure for long texts; eight for questions, which are short. In a corpus a hit
-costs the line it stands in; a corpus with many hits holds a copy of measuring data and stops the mixing. Generators
-phrase questions as people do ("what is the population of the capital of"), so of theirs only runs with a name or a
-number count, and one such run stops the mixing.
+costs the line it stands in. Generators phrase questions as people do ("what is the population of the capital of"), so
+of theirs only runs with a name or a number count, and one costs the document: chance may invent a title that exists. A
+source with many hits holds a copy of measuring data and stops the mixing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 LONG_RUN, SHORT_RUN = 13, 8  # words
-MOST_DIRTY_LINES = 1e-3  # share of a corpus above which it holds a copy
+MOST_DIRTY = 1e-3  # share of lines, or of generated documents, above which a source holds a copy
 WORD = re.compile(r"[A-Za-z0-9]+")
 SENTENCE_START = re.compile(r"(?:^|[.?!:>\n]\s*)$")
 TABLE_BITS = 24
@@ -101,12 +101,12 @@ class Forbidden:
         kept = [line for line in lines if not any(self.hits(line))]
         return "".join(kept), len(lines) - len(kept)
 
-    def refuse(self, text: str, origin: str) -> None:
-        """Raise if a generated text shares a run that names something."""
+    def named_run(self, text: str) -> str | None:
+        """The first shared run that names something, in a generated text."""
         for run in self.hits(text):
             if any(is_particular(match) for match in run):
-                words = text[run[0].start() : run[-1].end()]
-                raise Contaminated(f"{origin} contains measuring data: “{words}”")
+                return text[run[0].start() : run[-1].end()]
+        return None
 
 
 def words_of(text: str) -> list[str]:

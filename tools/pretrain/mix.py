@@ -13,12 +13,13 @@ from tokenizers import Tokenizer
 
 from . import corpora
 from .config import SourceConfig
-from .contamination import MOST_DIRTY_LINES, Contaminated, Forbidden, measuring_texts
+from .contamination import MOST_DIRTY, Contaminated, Forbidden, measuring_texts
 from .sources import GENERATORS
 from .text.document import END, Document, Part, Piece, text_of
 from .text.names import TRAIN
 
 ENCODE_AT_ONCE = 512  # documents
+MOST_STRAY = 8  # hits that no source is stopped for, however little of it was read
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,20 @@ def documents_of(source: SourceConfig, corpora_folder: Path, words: list[str], s
 def without_measuring_data(
     source: SourceConfig, documents: Iterator[Document], forbidden: Forbidden
 ) -> Iterator[Document]:
-    """Corpora lose the few lines that share words with measuring data; a generator must never write one."""
-    lines = dropped = 0
+    """Drop the few lines of a corpus, or documents of a generator, that share words with measuring data."""
+    seen = dropped = 0
     for document in documents:
-        if not source.corpus:
-            forbidden.refuse(text_of(document), source.name)
+        if source.corpus:
+            text, hits = forbidden.clean(text_of(document))
+            seen, dropped, document = seen + text.count("\n") + hits, dropped + hits, (Piece(text, Part.PROSE),)
+        elif forbidden.named_run(text_of(document)) is not None:
+            seen, dropped, document = seen + 1, dropped + 1, ()
+        else:
+            seen += 1
+        if dropped > max(MOST_STRAY, seen * MOST_DIRTY):
+            raise Contaminated(f"{source.name} seems to hold a copy of measuring data: {dropped} hits in {seen:,}")
+        if document:
             yield document
-            continue
-        text, hits = forbidden.clean(text_of(document))
-        lines, dropped = lines + text.count("\n") + hits, dropped + hits
-        yield (Piece(text, Part.PROSE),)
-    if lines:
-        print(f"{source.name}: dropped {dropped} of {lines:,} lines that share words with measuring data")
-    if dropped > lines * MOST_DIRTY_LINES:
-        raise Contaminated(f"{source.name} seems to hold a copy of measuring data: {dropped} of {lines:,} lines")
 
 
 def encode(tokenizer: Tokenizer, documents: list[Document]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
