@@ -103,7 +103,7 @@ class Memory:
         progress: Callable[[Progress], None] | None = None,
     ) -> LearnReport:
         """Learn, lot by lot, what a checked and surveyed source gives. `since`: when the work on it began."""
-        with self._changing, self.backbone.lock:
+        with self._changing:
             learning = Learning(self, config, since=since, measure_reading=measure_reading, progress=progress)
             return learning.run(source, found)
 

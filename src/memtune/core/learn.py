@@ -44,12 +44,13 @@ class Learner:
         for chosen in batches_by_length(lengths, self.config.batch_tokens):
             part = [kept[c] for c in chosen]
             rows = [[*prompts[i].ids, *(answers[i] or ())[:-1]] for i in part]
-            if measure_reading:
-                lot.read_seconds += time_reading(self.backbone, rows)
-            batch = self._read(
-                [facts[i] for i in part], [prompts[i] for i in part], [answers[i] or () for i in part], rows
-            )
-            self._write(batch, part, written, lot)
+            with self.backbone.lock:  # nobody decodes with experts on the shared modules meanwhile
+                if measure_reading:
+                    lot.read_seconds += time_reading(self.backbone, rows)
+                batch = self._read(
+                    [facts[i] for i in part], [prompts[i] for i in part], [answers[i] or () for i in part], rows
+                )
+                self._write(batch, part, written, lot)
         proved = sorted(written)
         lot.facts = [facts[i] for i in proved]
         lot.rooms = {kind.name: stack([written[i][kind.name] for i in proved]) for kind in self.kinds} if proved else {}
