@@ -52,7 +52,7 @@ class Learning:
         self.report = LearnReport(read_seconds=0.0 if measure_reading else None)
         self._measure, self._progress = measure_reading, progress
         self._draw, self._to_check = random.Random(0), list[Fact]()
-        self._bytes = 0
+        self._bytes = self._stored = 0
         self._start = since
 
     def run(self, source: FactSource, found: Survey) -> LearnReport:
@@ -80,6 +80,7 @@ class Learning:
         self._require_routes(writer, lot.facts)
         self.report.learned += len(lot.facts)
         self._bytes += bytes_of(lot.rooms.values())
+        self._stored += len(lot.facts)
         full = self.config.proof == "full" or not self._recites
         self._to_check += (
             lot.facts if full else self._draw.sample(lot.facts, min(len(lot.facts), self.config.proof_sample))
@@ -122,6 +123,6 @@ class Learning:
         report.seconds = time.perf_counter() - self._start - (report.read_seconds or 0.0)
         if self.config.proof == "full":
             report.seconds -= report.proof_seconds
-        report.bytes_per_fact = self._bytes / max(1, report.learned)
+        report.bytes_per_fact = self._bytes / max(1, self._stored)
         report.version = self.memory.folder.version
         return report
