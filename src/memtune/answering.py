@@ -16,8 +16,8 @@ from memtune.core.kinds import KINDS
 from memtune.core.prompts import Message, Prompt
 from memtune.core.reports import Answer, Used
 from memtune.errors import UsageError
-from memtune.router.keys import Owner
-from memtune.router.router import Proposal, Route, Router
+from memtune.router.route import Owner, Proposal, Route
+from memtune.router.router import Router
 from memtune.store import MemoryFolder
 
 Question = str | Sequence[Message]

@@ -21,7 +21,8 @@ from memtune.core.reports import Answer, LearnReport
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError, UsageError
 from memtune.learning import Learning, Progress
-from memtune.router.keys import Owner, make_keys
+from memtune.router.keys import make_keys
+from memtune.router.route import Owner
 from memtune.router.router import Router
 from memtune.store import MemoryFolder, Writer
 from memtune.survey import Survey

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from .text.document import Document
-from .text.drills import drill
+from .text.drills import drill, matched
 from .text.facts import WorldMaker
 from .text.forms import FORMS, Task
 from .text.layouts import context_of, page_of
@@ -44,6 +44,11 @@ def drill_documents(rng: Random, split: str, settings: Mapping[str, Any], words:
         yield drill(rng, words)
 
 
+def matched_documents(rng: Random, split: str, settings: Mapping[str, Any], words: Sequence[str]) -> Iterator[Document]:
+    while True:
+        yield matched(rng, words)
+
+
 def sql_documents(rng: Random, split: str, settings: Mapping[str, Any], words: Sequence[str]) -> Iterator[Document]:
     maker = SchemaMaker(rng, split)
     least, highest = settings["questions"]
@@ -62,6 +67,7 @@ def talk_documents(rng: Random, split: str, settings: Mapping[str, Any], words: 
 GENERATORS: dict[str, Generator] = {
     "context": context_documents,
     "drill": drill_documents,
+    "matched": matched_documents,
     "sql": sql_documents,
     "talk": talk_documents,
 }

@@ -12,10 +12,8 @@ from torch import Tensor
 
 from memtune.core.facts import wording_hash
 from memtune.router.asked import form
+from memtune.router.route import Owner
 from memtune.router.words import hashed_words, sketches
-
-Owner = tuple[int, int]
-"""Segment and row: where a fact lives."""
 
 FORMS = ("open", "closed", "other")
 _CELLS = 1 << 20

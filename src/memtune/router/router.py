@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,33 +19,9 @@ from torch import Tensor
 from memtune.config import RouterConfig
 from memtune.router.asked import Asked, asked, form, strip
 from memtune.router.index import Index
-from memtune.router.keys import Keys, Owner
+from memtune.router.keys import Keys
+from memtune.router.route import Owner, Proposal, Route
 from memtune.router.words import has_digit, hashed_words, sketches
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A fact that was looked at, how sure the router is, and what decided."""
-
-    owner: Owner
-    score: float
-    confirmed: bool
-    reason: str
-    asked: str
-    recite: bool = True
-    """Whether the stored answer is what is asked for; else the fact may be used, but not recited."""
-
-
-@dataclass(frozen=True)
-class Route:
-    """What the router made of one prompt."""
-
-    asked: tuple[str, ...] = ()
-    confirmed: tuple[Proposal, ...] = ()
-    proposals: tuple[Proposal, ...] = ()
-    """Everything that was looked at, best first."""
-    note: str = ""
-    """Why nothing was looked at, where nothing was."""
 
 
 class Router:
