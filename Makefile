@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow test-peers lint types format setup clean
+.PHONY: demo test test-slow test-peers faults lint types format setup clean
 
 demo: $(READY)
 	@$(BIN)/memtune demo
@@ -18,6 +18,9 @@ test-slow: $(READY)
 test-peers: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[peers]'
 	$(BIN)/pytest -m peers
+
+faults: $(READY)
+	$(BIN)/pytest -m "faults or not faults" -s tests/faults
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -169,7 +169,9 @@ def test_a_phrasing_that_leads_elsewhere_is_a_conflict(llm: MemoryModel) -> None
     with pytest.raises(ConflictError):
         llm.learn(given)
     report = llm.learn(given, on_conflict="keep-last")
-    assert (report.learned, llm.ask(rows()[0]["question"]).text) == (1, "no")
+    assert (report.learned, llm.ask(rows()[0]["question"]).text) == (2, "10 dollars"), "a phrasing replaces nothing"
+    assert llm.ask("Other?").text == "no"
+    assert "x (row 2) gives up wordings that lead to row 1" in report.resolved
 
 
 def test_bad_input_leaves_nothing_behind(llm: MemoryModel, tmp_path: Path) -> None:
@@ -413,7 +415,7 @@ def test_two_writers_and_newer_formats(llm: MemoryModel, backbone: Backbone, tmp
     llm.close()
     other.close()
     header = tmp_path / "memory" / "memory.json"
-    header.write_text(header.read_text().replace('"format": 1', '"format": 99'))
+    header.write_text(header.read_text().replace('"format": 2', '"format": 99'))
     with pytest.raises((FolderTooNew,)):
         MemoryModel(backbone, tmp_path / "memory")
 

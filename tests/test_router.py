@@ -23,7 +23,7 @@ FACTS = [
 @pytest.fixture
 def router() -> Router:
     made = Router(RouterConfig())
-    made.add(1, make_keys(list(enumerate(FACTS)), RouterConfig().width))
+    made.add(1, make_keys(list(enumerate(FACTS)), RouterConfig()))
     return made
 
 
@@ -68,7 +68,7 @@ def test_every_learned_wording_leads_to_its_fact(router: Router) -> None:
 
 def test_other_wordings_and_neighbours(router: Router) -> None:
     assert confirmed(router, "Please tell me the price of the Zorblat lamp.") == [0]
-    assert confirmed(router, "Could you say what the Zorblat lamp's price is?") == []
+    assert confirmed(router, "Could you say what the Zorblat lamp's price is?") == [0]
     assert confirmed(router, "Who is the contact of customer 10484?") == []
     assert confirmed(router, "What is the weight of the Zorblat lamp?") == []
     assert confirmed(router, "What is the price of the Morbex lamp?") == []
@@ -114,7 +114,7 @@ def test_removed_keys_are_gone_and_the_others_stay(router: Router) -> None:
 
 def test_dropped_rows_are_never_taken_in() -> None:
     router = Router(RouterConfig())
-    router.add(1, make_keys(list(enumerate(FACTS)), RouterConfig().width), dropped=[0, 5])
+    router.add(1, make_keys(list(enumerate(FACTS)), RouterConfig()), dropped=[0, 5])
     assert [confirmed(router, f) for f in FACTS] == [[], [1], [2], [3], [4], []]
 
 
@@ -122,14 +122,14 @@ def test_keys_count_words_against_a_loop() -> None:
     keys = Keys()
     import numpy as np
 
-    keys.add(3, make_keys(list(enumerate(FACTS)), 64), np.ones(len(FACTS), bool))
-    keys.add(4, make_keys([(0, "What is the price of glass?")], 64), np.ones(1, bool))
+    keys.add(3, make_keys(list(enumerate(FACTS)), RouterConfig()), np.ones(len(FACTS), bool))
+    keys.add(4, make_keys([(0, "What is the price of glass?")], RouterConfig()), np.ones(1, bool))
     keys.remove(keys.of([(3, 0)]))
     left = [*FACTS[1:], "What is the price of glass?"]
     for word in {h for text in left for h in hashed_words(text).tolist()}:
         assert keys.frequency(word) == sum(word in hashed_words(text) for text in left)
-    assert [keys.owner(i) for i in range(len(keys))] == [*((3, i) for i in range(1, 6)), (4, 0)]
-    assert keys.words(5) == set(hashed_words("What is the price of glass?").tolist())
+    assert [keys.owner(i) for i in range(1, keys.numbers)] == [*((3, i) for i in range(1, 6)), (4, 0)]
+    assert keys.words(6) == set(hashed_words("What is the price of glass?").tolist())
 
 
 def test_words_and_sketches() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import signal
@@ -10,32 +9,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
+from faults import harness
 
 from memtune.core.facts import Fact
-from memtune.errors import FolderError, MemtuneError, NoSpace, UsageError
+from memtune.errors import FolderError, FolderLocked, MemtuneError, NoSpace, UsageError
 from memtune.store import MemoryFolder, durable
 from memtune.store.catalogue import WritableCatalogue
-
-STEPS: list[tuple[Any, str]] = [
-    (durable, "sync_file"),
-    (Path, "replace"),
-    (Path, "unlink"),
-    (WritableCatalogue, "begin"),
-    (WritableCatalogue, "add_shard"),
-    (WritableCatalogue, "add_segment"),
-    (WritableCatalogue, "add_wordings"),
-    (WritableCatalogue, "add_version"),
-    (WritableCatalogue, "commit"),
-    (WritableCatalogue, "rollback"),
-]
-"""Every point at which writing touches the disk."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,30 +35,6 @@ def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WritableCatalogue, "open", unsynced)
 
 
-@contextmanager
-def at_step(number: int, act: Callable[[], None], *, after: bool = False) -> Iterator[list[int]]:
-    """Call `act` before (or after) the numbered step; gives a list whose only item counts the steps."""
-    seen = [0]
-
-    def watched(step: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            seen[0] += 1
-            mine = seen[0] == number
-            if mine and not after:
-                act()
-            result = step(*args, **kwargs)
-            if mine and after:
-                act()
-            return result
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for owner, name in STEPS:
-            patch.setattr(owner, name, watched(getattr(owner, name)))
-        yield seen
-
-
 def facts_of(lot: int) -> list[Fact]:
     return [Fact(f"{lot}-{i}", f"What is {lot} {i}?", f"answer {lot} {i}", (f"Say {lot} {i}",)) for i in range(5)]
 
@@ -88,36 +47,8 @@ def make(path: Path) -> MemoryFolder:
     return folder
 
 
-def update(folder: MemoryFolder) -> None:
-    """Two versions that touch everything: a lot; a fact forgotten, one changed and one rephrased."""
-    with folder.writer() as writer:
-        writer.add_segment(facts_of(1), {})
-        writer.commit("a lot")
-        writer.drop(["0-0", "0-1"])
-        writer.add_segment([Fact("0-1", "What is 0 1?", "changed")], {})
-        writer.rephrase("0-2", ["Tell 0 2"])
-        writer.commit("an update")
-
-
 def state(folder: MemoryFolder) -> tuple[int, list[Fact]]:
     return folder.version, list(folder.facts())
-
-
-def expected_states(path: Path) -> list[tuple[int, list[Fact]]]:
-    """What a reader may find: the memory as it was, after the first commit, after the second."""
-    with make(path) as folder:
-        states = [state(folder)]
-        with folder.writer() as writer:
-            writer.add_segment(facts_of(1), {})
-            writer.commit("a lot")
-        states.append(state(folder))
-        changed = [Fact("0-1", "What is 0 1?", "changed")]
-        kept = [
-            fact if fact.id != "0-2" else Fact("0-2", fact.question, fact.answer, ("Tell 0 2",))
-            for fact in facts_of(0)[2:]
-        ]
-        states.append((3, [*kept, *facts_of(1), *changed]))
-    return states
 
 
 def check(path: Path, allowed: list[tuple[int, list[Fact]]]) -> int:
@@ -131,63 +62,24 @@ def check(path: Path, allowed: list[tuple[int, list[Fact]]]) -> int:
             assert writer.commit("next") == found[0] + 1
         assert folder.verify() == []
         assert list(folder.facts()) == [*found[1], Fact("next", "And next?", "works")]
-        assert {f.stem for f in (path / "manifests").iterdir()} == {str(v) for v in range(1, found[0] + 2)}
+        assert sorted(number for number, _ in folder.manifests.files()) == list(range(1, found[0] + 2))
         committed = {name for (name,) in folder.catalogue.rows("SELECT sha256 FROM shards")}
         assert {f.stem for f in (path / "shards").iterdir()} == committed
     return found[0]
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Run in a forked process; its exit status, negative for the signal that ended it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @posix
-@pytest.mark.parametrize("after", [False, True])
-def test_killed_at_every_step(tmp_path: Path, after: bool) -> None:
-    allowed, reached = expected_states(tmp_path / "model"), set()
-
-    def work(path: Path, number: int) -> None:
-        with at_step(number, die, after=after), MemoryFolder.open(path) as folder:
-            update(folder)
-
-    for number in range(1, 100):
-        path = tmp_path / str(number)
-        make(path).close()
-        status = in_child(lambda path=path, number=number: work(path, number))  # type: ignore[misc]
-        reached.add(check(path, allowed))
-        if status == 0:
-            break
-        assert status == -signal.SIGKILL
-    assert number > 25
-    assert reached == {1, 2, 3}
-
-
-@posix
 def test_killed_while_it_is_made(tmp_path: Path) -> None:
     def work(path: Path, number: int) -> None:
-        with at_step(number, die):
+        with harness.at_step(number, harness.die):
             MemoryFolder.create(path, backbone={}, settings={})
 
     for number in range(1, 20):
         path = tmp_path / str(number)
-        status = in_child(lambda path=path, number=number: work(path, number))  # type: ignore[misc]
+        status = harness.in_child(lambda path=path, number=number: work(path, number))  # type: ignore[misc]
         if not MemoryFolder.exists(path):
             MemoryFolder.create(path, backbone={}, settings={}).close()
         with MemoryFolder.open(path) as folder:
@@ -246,24 +138,6 @@ def test_killed_at_random_moments_often(tmp_path: Path) -> None:
 # a full disk
 
 
-def test_no_space_at_every_step(tmp_path: Path) -> None:
-    allowed = expected_states(tmp_path / "model")
-
-    def full() -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    for number in range(1, 100):
-        with make(tmp_path / str(number)) as folder:
-            with at_step(number, full) as steps, suppress(NoSpace):
-                update(folder)
-            assert state(folder) in allowed
-            assert folder.verify() == []
-        check(folder.path, allowed)
-        if steps[0] < number:
-            break
-    assert number > 25
-
-
 def test_a_full_database(tmp_path: Path) -> None:
     with make(tmp_path / "m") as folder:
         before = state(folder)
@@ -299,20 +173,18 @@ def test_a_commit_that_fails_ends_its_writer(tmp_path: Path, landed: bool, monke
                     writer.commit("forget")
             with pytest.raises(FolderError, match="failed to commit"):
                 writer.drop(["0-2"])
-        assert folder.version == 1 + landed
+        assert folder.version == 1, "the catalogue is an index: the references were not replaced"
         check(folder.path, [state(folder)])
 
 
 def test_an_interrupt_just_after_the_commit_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit = WritableCatalogue.commit
-
-    def interrupted(self: WritableCatalogue) -> None:
-        commit(self)
-        raise KeyboardInterrupt
+    def interrupt(step: str) -> None:
+        if step == "refs: named":
+            raise KeyboardInterrupt
 
     with make(tmp_path / "m") as folder:
         with suppress(KeyboardInterrupt), folder.writer() as writer, monkeypatch.context() as patch:
-            patch.setattr(WritableCatalogue, "commit", interrupted)
+            patch.setattr(durable, "fault", interrupt)
             writer.add_segment(facts_of(1), {})
             writer.commit("a lot")
         assert folder.version == 2
@@ -320,19 +192,20 @@ def test_an_interrupt_just_after_the_commit_keeps_it(tmp_path: Path, monkeypatch
 
 
 def test_files_are_synced_before_they_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Content, then name, then folder, then the flip: the order that a power cut demands."""
-    with make(tmp_path / "m") as folder:
+    """Content, then name, then folder, then the references: the order that a power cut demands."""
+    with make(tmp_path / "m") as folder, folder.writer() as writer:
         order: list[str] = []
-        for owner, name in STEPS[:2] + STEPS[8:9]:
-            step = getattr(owner, name)
-            wrapped = lambda *a, step=step, name=name: (order.append(name), step(*a))[1]  # noqa: E731
-            monkeypatch.setattr(owner, name, wrapped)
-        with folder.writer() as writer:
-            writer.add_segment(facts_of(1), {})
-            writer.commit("a lot")
-    shard, shards_folder = ["sync_file", "replace"], ["sync_file"]
-    manifest, manifests_folder = ["sync_file", "replace"], ["sync_file"]
-    assert order == [*shard, *shards_folder, *manifest, *manifests_folder, "commit"]
+        monkeypatch.setattr(durable, "fault", order.append)
+        writer.add_segment(facts_of(1), {})
+        writer.commit("a lot")
+
+    def file(what: str) -> list[str]:
+        return [f"{what}: {phase}" for phase in ("write", "sync", "name", "named")]
+
+    synced, said = ["folder: sync"], ["audit: write", "audit: sync", "audit: written"]
+    indexed = ["catalogue: commit", "catalogue: committed"]
+    assert order[:-2] == [*file("shard"), *synced, *file("manifest"), *synced, *said, *indexed, *file("refs")][:-1]
+    assert order[-2:] == ["refs: named", "folder: sync"]
 
 
 # readers beside a writer, in other processes
@@ -382,8 +255,42 @@ def test_the_lock_goes_with_its_owner(tmp_path: Path) -> None:
             pass
         holder.kill()
         holder.wait()
-        update(folder)
-        assert folder.version == 3
+        with folder.writer() as writer:
+            writer.drop(["0-1"])
+            writer.commit("forget")
+        assert folder.version == 2
+
+
+FORKING = """
+import os, sys, time
+from memtune.store import MemoryFolder
+with MemoryFolder.open(sys.argv[1]) as folder, folder.writer() as writer:
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+    print(child, flush=True)
+    time.sleep(60)
+"""
+
+
+@posix
+def test_a_lock_that_only_a_child_of_its_dead_owner_keeps_is_broken(tmp_path: Path) -> None:
+    with make(tmp_path / "m") as folder, start(FORKING, folder.path) as owner:
+        assert owner.stdout is not None
+        child = int(owner.stdout.readline())
+        with pytest.raises(FolderLocked), folder.writer():
+            pass
+        owner.kill()
+        owner.wait()
+        try:
+            with folder.writer() as writer:
+                writer.drop(["0-1"])
+                writer.commit("forget")
+                with pytest.raises(FolderLocked), MemoryFolder.open(folder.path) as other, other.writer():
+                    pass
+        finally:
+            os.kill(child, signal.SIGKILL)
+        check(folder.path, [state(folder)])
 
 
 def test_two_at_once_make_one_memory(tmp_path: Path) -> None:

@@ -63,14 +63,6 @@ class Memory(RuleBasedStateMachine):
             writer.commit("update")
         self.held[new.id] = new
 
-    @precondition(lambda self: self.held)
-    @rule(data=st.data(), wordings=st.lists(texts, max_size=3))
-    def rephrase(self, data: st.DataObject, wordings: list[str]) -> None:
-        id_ = data.draw(st.sampled_from(sorted(self.held)))
-        with self.folder.writer() as writer:
-            self.held[id_] = writer.rephrase(id_, [f"{id_} {wording}" for wording in wordings])
-            writer.commit("rephrase")
-
     @rule()
     def reopen(self) -> None:
         self.readers.append((self.folder, dict(self.held)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,8 @@ from memtune.core.generate import Decoder, Reply, Request, decode
 from memtune.core.kinds import KINDS
 from memtune.core.prompts import Message, Prompt
 from memtune.core.reports import Answer, Used
-from memtune.errors import UsageError
+from memtune.errors import InputError, UnknownFact, UsageError
+from memtune.inbox import Inbox, Why
 from memtune.router.route import Owner, Proposal, Route
 from memtune.router.router import Router
 from memtune.store import MemoryFolder
@@ -23,14 +25,35 @@ from memtune.store import MemoryFolder
 Question = str | Sequence[Message]
 _GAP = re.compile(r"""["'](?P<name>[^"'\n]{2,40})["']\s*:\s*["']?\Z""")
 _RESIDENT = 4096
+_MOST_RIVALS = 4
+"""Facts that are named when it is asked which is meant."""
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A fact that a reply uses, as it stood when its experts were gathered: it may be forgotten meanwhile."""
+
+    proposal: Proposal
+    id: str
+    source: str | None
+    kinds: Sequence[str]
+
+    def report(self) -> Used:
+        return Used(self.id, self.proposal.score, self.source, "+".join(self.kinds))
 
 
 @dataclass
-class _Chosen:
-    """What the router made of one question, and the facts that its reply comes to use."""
+class _Asked:
+    """One question on its way: as it was asked, as the model reads it, and what the router made of it."""
 
+    question: Question
+    prompt: Prompt
     route: Route
-    used: list[Proposal] = field(default_factory=list)
+    draw: int = 0
+    chosen: list[Proposal] = field(default_factory=list)
+    """Facts that can serve it."""
+    used: list[_Use] = field(default_factory=list)
+    """Facts that its reply comes to use."""
 
 
 class Answering:
@@ -39,49 +62,54 @@ class Answering:
     def __init__(self, backbone: Backbone, folder: MemoryFolder | None, router: Router, config: Config) -> None:
         self.backbone, self.folder, self.router, self.config = backbone, folder, router, config
         self.kinds: dict[str, Kind] = {name: kind(config) for name, kind in KINDS.items()}
+        self.inbox = Inbox(folder.path, config.inbox) if folder is not None else None
         self._resident: OrderedDict[Owner, tuple[str, str | None, dict[str, Expert]]] = OrderedDict()
 
     # ---- phases -------------------------------------------------------------------------------------------------
 
     def ask(
-        self, questions: Sequence[Question], decode_config: DecodeConfig, *, memory: bool, raw: bool
+        self, questions: Sequence[Question], config: DecodeConfig, *, memory: bool, raw: bool, keep: bool = True
     ) -> list[Answer]:
-        prompts = [self.prompt(q, raw=raw) for q in questions]
-        chosen = [self._route(q) if memory else _Chosen(Route()) for q in questions]
-        requests = [
-            self._gather(p, c, q, decode_config, memory) for p, c, q in zip(prompts, chosen, questions, strict=True)
-        ]
-        live = [i for i, c in enumerate(chosen) if not self._abstains(c, decode_config, memory)]
-        replies = dict(
-            zip(
-                live,
-                decode(self.backbone, self._acting(memory), [requests[i] for i in live], decode_config),
-                strict=True,
-            )
-        )
-        return [self._report(prompts[i], chosen[i], replies.get(i), decode_config) for i in range(len(questions))]
+        """Answers in the order of the questions. `keep`: what stays unanswered may go into the inbox."""
+        asked = self._begin(questions, memory=memory, raw=raw)
+        answers = {i: said for i, a in enumerate(asked) if (said := self._instead(a, config, memory))}
+        live = sorted((i for i in range(len(asked)) if i not in answers), key=lambda i: len(asked[i].prompt.ids))
+        for start in range(0, len(live), config.batch_size):
+            part = live[start : start + config.batch_size]  # no more experts are held than decode side by side
+            requests = [self._gather(asked[i], config, memory) for i in part]
+            for i, reply in zip(part, decode(self.backbone, self._acting(memory), requests, config), strict=True):
+                answers[i] = self._report(asked[i], reply)
+        if keep and memory:
+            self._keep_unanswered(asked, [answers[i] for i in range(len(asked))])
+        return [answers[i] for i in range(len(asked))]
 
-    def stream(
-        self, question: Question, decode_config: DecodeConfig, *, memory: bool, raw: bool
-    ) -> Iterator[str | Answer]:
+    def stream(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> Iterator[str | Answer]:
         """Pieces of the reply as they are said, and the whole answer at the end."""
-        prompt, chosen = self.prompt(question, raw=raw), self._route(question) if memory else _Chosen(Route())
-        if self._abstains(chosen, decode_config, memory):
-            yield decode_config.abstention
-            yield self._report(prompt, chosen, None, decode_config)
-            return
-        request = self._gather(prompt, chosen, question, decode_config, memory)
-        decoder = Decoder(self.backbone, self._acting(memory), [request], decode_config)
-        reply, shown = decoder.replies[0], ""
-        for _ in decoder.run():
-            said = _settled(reply.text if reply.finish else decoder.text(0), decode_config, final=bool(reply.finish))
-            said = said.lstrip()
-            if said.startswith(shown) and len(said) > len(shown):
-                yield said[len(shown) :]
-                shown = said
-        yield self._report(prompt, chosen, reply, decode_config)
+        (asked,) = self._begin([question], memory=memory, raw=raw)
+        answer = self._instead(asked, config, memory)
+        if answer is not None:
+            yield answer.text
+        else:
+            decoder = Decoder(self.backbone, self._acting(memory), [self._gather(asked, config, memory)], config)
+            yield from _pieces(decoder, config)
+            answer = self._report(asked, decoder.replies[0])
+        if memory:
+            self._keep_unanswered([asked], [answer])
+        yield answer
+
+    def _begin(self, questions: Sequence[Question], *, memory: bool, raw: bool) -> list[_Asked]:
+        prompts = [self.prompt(q, raw=raw) for q in questions]
+        before: Counter[tuple[int, ...]] = Counter()
+        asked = []
+        for question, prompt in zip(questions, prompts, strict=True):
+            route = self.route(question) if memory and self.folder is not None else Route()
+            chosen = [p for p in route.confirmed if self._can_serve(p)]
+            asked.append(_Asked(question, prompt, route, before[prompt.ids], chosen))
+            before[prompt.ids] += 1
+        return asked
 
     def prompt(self, question: Question, *, raw: bool) -> Prompt:
+        _require_whole_characters(question)
         if raw:
             if not isinstance(question, str):
                 raise UsageError("a raw prompt is one text, not a list of messages")
@@ -90,44 +118,44 @@ class Answering:
         return self.backbone.template.render(messages)
 
     def route(self, question: Question) -> Route:
-        return self.router.route(question if isinstance(question, str) else question[-1]["content"])
-
-    def _route(self, question: Question) -> _Chosen:
-        route = self.route(question)
-        chosen = _Chosen(route)
-        if self.folder is not None:
-            chosen.used = [p for p in route.confirmed if self._can_serve(p)]
-        return chosen
+        """The facts that a question, or the last message of a chat, asks for."""
+        return self.router.route(question) if isinstance(question, str) else self.router.route_chat(question)
 
     def _can_serve(self, proposal: Proposal) -> bool:
         """A fact that may only be used, not recited, needs an expert that knows it."""
         return proposal.recite or any(not self.kinds[name].recites for name in self.experts(proposal.owner))
 
-    def _gather(
-        self, prompt: Prompt, chosen: _Chosen, question: Question, config: DecodeConfig, memory: bool
-    ) -> Request:
+    def _gather(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Request:
         experts: dict[str, list[Expert]] = {}
-        for proposal in chosen.used:
-            for name, expert in self.experts(proposal.owner).items():
-                if proposal.recite or not self.kinds[name].recites:
-                    experts.setdefault(name, []).append(expert)
+        for proposal in asked.chosen:
+            for name, expert in self._use(asked, proposal, only_reciting=False).items():
+                experts.setdefault(name, []).append(expert)
         if not memory or not config.reroute or self.folder is None:
-            return Request(prompt, experts)
-        text = question if isinstance(question, str) else question[-1]["content"]
+            return Request(asked.prompt, experts, draw=asked.draw)
+        text = _last_said(asked.question)
 
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
             found = self._gap(text, said)
-            reciters = self._reciters(found.owner) if found else {}
-            if found and reciters:
-                chosen.used.append(found)
-            return reciters
+            reciting = self._use(asked, found, only_reciting=True) if found else {}
+            return {name: [expert] for name, expert in reciting.items()}
 
-        at_once = {} if experts else find_gap(prompt.tail)
-        return Request(prompt, experts or at_once, find_gap, end=not at_once)
+        at_once = {} if experts else find_gap(asked.prompt.tail)
+        return Request(asked.prompt, experts or at_once, find_gap, end=not at_once, draw=asked.draw)
 
-    def _reciters(self, owner: Owner) -> dict[str, list[Expert]]:
-        """A fact's experts that can fill an open gap."""
-        return {name: [expert] for name, expert in self.experts(owner).items() if self.kinds[name].recites}
+    def _use(self, asked: _Asked, proposal: Proposal, *, only_reciting: bool) -> dict[str, Expert]:
+        """The experts of a fact that act in this reply, noted as used; none where it was forgotten meanwhile."""
+        try:
+            fact_id, source, experts = self._fact(proposal.owner)
+        except UnknownFact:
+            return {}
+        acting = {
+            name: expert
+            for name, expert in experts.items()
+            if (self.kinds[name].recites if only_reciting else proposal.recite or not self.kinds[name].recites)
+        }
+        if acting:
+            asked.used.append(_Use(proposal, fact_id, source, tuple(acting)))
+        return acting
 
     def _gap(self, text: str, tail: str) -> Proposal | None:
         """The fact that an open field at the end of `tail` asks for."""
@@ -151,8 +179,10 @@ class Answering:
         if owner not in self._resident:
             assert self.folder is not None
             segment, row = owner
-            fact = self.folder.at(segment, row)
-            rooms = next(s for s in self.folder.segments if s.id == segment).shards
+            held = next((s for s in self.folder.segments if s.id == segment and row not in s.dropped), None)
+            if held is None:
+                raise UnknownFact("the fact has just been forgotten")
+            fact, rooms = self.folder.at(segment, row), held.shards
             experts = {
                 name: Expert(fact.id, fact.answer, pick(self.folder.shard(segment, name), row))
                 for name in self.kinds
@@ -171,24 +201,79 @@ class Answering:
 
     # ---- reporting ----------------------------------------------------------------------------------------------
 
-    def _abstains(self, chosen: _Chosen, config: DecodeConfig, memory: bool) -> bool:
-        return memory and config.unknown == "abstain" and not chosen.used
+    def _instead(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Answer | None:
+        """What is said without asking the model: that the memory does not know, or which fact could be meant."""
+        if not memory or asked.chosen:
+            return None
+        if config.unknown == "abstain":
+            return self._without_model(asked, config.abstention, abstained=True)
+        rivals = self._rivals(asked.route) if config.unknown == "clarify" else {}
+        if len(rivals) < 2:
+            return None
+        *others, last = (f"“{question.rstrip(' ?.!')}”" for question in rivals.values())
+        sentence = config.clarification.replace("{questions}", f"{', '.join(others)} or {last}")
+        return self._without_model(asked, sentence, clarifies=tuple(rivals))
 
-    def _report(self, prompt: Prompt, chosen: _Chosen, reply: Reply | None, config: DecodeConfig) -> Answer:
-        version = self.folder.version if self.folder is not None else None
-        if reply is None:
-            return Answer(config.abstention, abstained=True, version=version, prompt_tokens=len(prompt.ids))
-        best_first = sorted(chosen.used, key=lambda p: -p.score)
-        used = {p.owner: Used(self.describe(p.owner)[0], p.score, self.describe(p.owner)[1]) for p in best_first}
+    def _without_model(self, asked: _Asked, text: str, **marked: Any) -> Answer:
+        return Answer(text, version=self._version, prompt_tokens=len(asked.prompt.ids), **marked)
+
+    def _rivals(self, route: Route) -> dict[str, str]:
+        """Ids and questions of the facts that fit alike."""
+        assert self.folder is not None or not route.rivals
+        found = {}
+        for rival in route.rivals[:_MOST_RIVALS]:
+            with suppress(UnknownFact):
+                fact_id = self.describe(rival.owner)[0]
+                found[fact_id] = self.folder.at(*rival.owner).question if self.folder else ""
+        return found
+
+    def _report(self, asked: _Asked, reply: Reply) -> Answer:
+        best_first = sorted(asked.used, key=lambda use: -use.proposal.score)
+        used = {use.proposal.owner: use.report() for use in best_first}
         return Answer(
             text=reply.text.strip(),
             facts=tuple(used.values()),
             fired=bool(used),
-            version=version,
+            version=self._version,
             tokens=tuple(reply.tokens),
-            prompt_tokens=len(prompt.ids),
+            prompt_tokens=len(asked.prompt.ids),
             finish=reply.finish,
         )
+
+    @property
+    def _version(self) -> int | None:
+        return self.folder.version if self.folder is not None else None
+
+    def _keep_unanswered(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
+        """Questions that no fact answered, for the owner of the memory."""
+        if self.inbox is None:
+            return
+        for one, answer in zip(asked, answers, strict=True):
+            if not answer.fired and one.route.asked:
+                why: Why = "abstained" if answer.abstained else "clarified" if answer.clarifies else "base"
+                self.inbox.keep(one.route.in_short, why)
+
+
+def _require_whole_characters(question: Question) -> None:
+    said = [question] if isinstance(question, str) else [str(m.get("content")) for m in question]
+    try:
+        "".join(said).encode()
+    except UnicodeEncodeError:
+        raise InputError("the prompt is not valid Unicode: it holds half of a character") from None
+
+
+def _last_said(question: Question) -> str:
+    return question if isinstance(question, str) else question[-1]["content"]
+
+
+def _pieces(decoder: Decoder, config: DecodeConfig) -> Iterator[str]:
+    """What the first row says, as soon as it cannot change any more."""
+    reply, shown = decoder.replies[0], ""
+    for _ in decoder.run():
+        said = _settled(reply.text if reply.finish else decoder.text(0), config, final=bool(reply.finish)).lstrip()
+        if said.startswith(shown) and len(said) > len(shown):
+            yield said[len(shown) :]
+            shown = said
 
 
 def _settled(text: str, config: DecodeConfig, *, final: bool) -> str:
@@ -210,12 +295,14 @@ def explanation(route: Route, describe: Any) -> dict[str, Any]:
             "confirmed": p.confirmed,
             "recite": p.recite,
             "asked": p.asked,
+            "from": p.origin,
             "why": p.reason,
         }
 
     return {
-        "asked": list(route.asked),
+        "asked": [{"text": a.text, "from": a.origin} for a in route.asked],
         "note": route.note,
         "proposals": [row(p) for p in route.proposals],
         "confirmed": [describe(p.owner)[0] for p in route.confirmed],
+        "rivals": [describe(p.owner)[0] for p in route.rivals],
     }

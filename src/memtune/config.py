@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -86,18 +87,94 @@ class KvConfig(_Checked):
 class RouterConfig(_Checked):
     """From a prompt to the facts it asks for."""
 
+    encoder: str = "lexical"
+    """`lexical` needs no model; `backbone`: its own hidden states; `minilm`, or the name or folder of a
+    sentence-transformers model. A memory keeps the encoder that it was made with."""
     width: int = 256
     """Dimensions of the lexical sketch."""
+    vectors: Literal["float16", "float8", "int8"] = "int8"
+    """How keys' vectors are stored."""
     propose: int = 16
     """Facts that are looked at closely."""
-    threshold: float = 0.8
-    """Confidence from which a fact is confirmed when its wording is not a learned one."""
+    threshold: float = 0.6
+    """Share of probability from which a fact is confirmed when its wording is not a learned one, in memories too small
+    to be calibrated."""
     max_facts: int = 4
     """Facts that one prompt may ask for."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._at_least_one("width", "propose", "max_facts")
+
+
+INDEX_METHODS = (
+    *("auto", "exact", "scan"),
+    *("IndexFlatL2", "IndexIVFFlat", "IndexIVFPQ", "IndexHNSWFlat", "IndexHNSWPQ", "IndexPQ"),
+)
+
+
+@dataclass(frozen=True)
+class IndexConfig(_Checked):
+    """How the nearest keys are found."""
+
+    method: str = "auto"
+    """`exact`: half precision, every key compared. `scan`: every key by four bits a piece, the best compared closely.
+    `auto`: exact, from `exact_until` keys on scan. Or an index of FAISS by its name."""
+    exact_until: int = 20_000
+    closely: int = 1024
+    """Keys that scan compares closely."""
+    nlist: int = 256
+    """Lists of an IVF index; with fewer keys than that the search is exact."""
+    nprobe: int = 32
+    """Lists that are searched."""
+    m: int = 32
+    """Pieces that product quantisation cuts a vector into: IndexIVFPQ, IndexHNSWPQ, IndexPQ."""
+    nbits: int = 8
+    """Bits for each piece; with fewer than 2^nbits keys the search is exact."""
+    hnsw_m: int = 32
+    """Neighbours of a key in an HNSW graph."""
+    ef_construction: int = 128
+    ef_search: int = 128
+    """Keys that HNSW keeps in view while it adds and while it searches."""
+    seed: int = 0
+    """Of what is drawn when an index is trained."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method not in INDEX_METHODS:
+            raise UsageError(f"method must be one of {', '.join(INDEX_METHODS)}, not '{self.method}'")
+        self._at_least_one("closely", "nlist", "nprobe", "m", "ef_construction", "ef_search")
+        if self.nprobe > self.nlist:
+            raise UsageError(f"nprobe must be at most nlist, {self.nlist}, not {self.nprobe}")
+        if not 4 <= self.nbits <= 12:
+            raise UsageError(f"nbits must be from 4 to 12, not {self.nbits}")
+        if not 2 <= self.hnsw_m <= 512:
+            raise UsageError(f"hnsw_m must be from 2 to 512, not {self.hnsw_m}")
+
+
+@dataclass(frozen=True)
+class AdmissionConfig(_Checked):
+    """What a bulk commit must reach to be served at once; below it, it waits as a candidate. Kept with the memory."""
+
+    recall: float = 0.0
+    """Share of a sample of its facts that must be recalled exactly; 0 asks for nothing."""
+    near_miss: float = 1.0
+    """Share of questions beside the facts that may fire at most; 1 asks for nothing."""
+    ability: float = 0.0
+    """General ability that must be left, as a share of the plain backbone's; 0 asks for nothing."""
+    sample: int = 64
+    """Facts that are asked to measure recall."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least_one("sample")
+        for name in ("recall", "near_miss", "ability"):
+            if getattr(self, name) > 1:
+                raise UsageError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+
+    @property
+    def active(self) -> bool:
+        return self.recall > 0 or self.near_miss < 1 or self.ability > 0
 
 
 @dataclass(frozen=True)
@@ -116,9 +193,12 @@ class DecodeConfig(_Checked):
     """After the last recited fact: end the reply, or let the base model go on."""
     reroute: bool = True
     """Arm a fact in a gap that opens while decoding, such as a JSON field."""
-    unknown: Literal["base", "abstain"] = "base"
-    """What is not in the memory: answered by the base model, or not at all."""
+    unknown: Literal["base", "abstain", "clarify"] = "base"
+    """What is not in the memory: answered by the base model, or not at all. `clarify` asks back where several facts fit
+    alike; where none fits, the base model answers."""
     abstention: str = "I don't know."
+    clarification: str = "Which of these do you mean: {questions}?"
+    """`{questions}` stands for the questions of the facts that fit."""
     batch_size: int = 32
     """Questions that are decoded side by side."""
 
@@ -129,6 +209,35 @@ class DecodeConfig(_Checked):
             raise UsageError("a stop string must not be empty")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p must be above 0 and at most 1, not {self.top_p}")
+        if "{questions}" not in self.clarification:
+            raise UsageError("clarification must say where the questions go", hint="write {questions} in it")
+
+
+@dataclass(frozen=True)
+class InboxConfig(_Checked):
+    """Questions that went unanswered, kept in the memory's folder for its owner."""
+
+    keep: bool = False
+    redact: Literal["private", "digits", "hash", "none"] = "private"
+    """`private` masks what looks like an e-mail address, a phone, card or account number; `digits` every digit as well;
+    `hash` keeps no text at all; `none` keeps the question as it was asked."""
+    mask: tuple[str, ...] = ()
+    """Regular expressions of what is masked besides."""
+    max_bytes: int = 1_000_000
+    """Above this size what was asked longest ago goes."""
+    max_chars: int = 1000
+    """Characters of one question that are kept."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._at_least_one("max_chars")
+        if self.max_bytes < 10_000:
+            raise UsageError(f"max_bytes must be at least 10000, not {self.max_bytes}")
+        for pattern in self.mask:
+            try:
+                re.compile(pattern)
+            except re.error as fault:
+                raise UsageError(f"'{pattern}' is not a regular expression: {fault}") from None
 
 
 @dataclass(frozen=True)
@@ -137,7 +246,10 @@ class Config:
     imprint: ImprintConfig = field(default_factory=ImprintConfig)
     kv: KvConfig = field(default_factory=KvConfig)
     router: RouterConfig = field(default_factory=RouterConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
+    admission: AdmissionConfig = field(default_factory=AdmissionConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
+    inbox: InboxConfig = field(default_factory=InboxConfig)
 
     def with_settings(self, assignments: Iterable[str]) -> Config:
         """A copy with `group.name=value` assignments applied."""

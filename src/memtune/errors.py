@@ -4,7 +4,8 @@ MemtuneError                    a fault: exit code 1
 ├── UsageError                  the caller asked for something that does not exist: exit code 2
 │   ├── UnknownSetting          a `--set` key nobody knows
 │   ├── NotFound                a file, folder or memory that is not there
-│   └── UnknownFact             an id that the memory does not hold
+│   ├── UnknownFact             an id that the memory does not hold
+│   └── UnknownVersion          a version, branch or tag that the memory does not have
 ├── InputError                  a file that cannot be taken as facts
 │   ├── BadRows                 rows of it, each with its line and reason
 │   └── ConflictError           the same question with different answers
@@ -15,6 +16,7 @@ MemtuneError                    a fault: exit code 1
 ├── FolderError                 a memory folder that cannot be used
 │   ├── FolderDamaged           a checksum or an invariant does not hold
 │   ├── FolderTooNew            made by a later version of memtune
+│   ├── FolderTooOld            made by an earlier version of memtune, in another format
 │   ├── FolderLocked            another writer is at work
 │   └── NoSpace                 the disk is full
 └── ExtraMissing                an optional package is not installed
@@ -61,6 +63,10 @@ class NotFound(UsageError):
 
 class UnknownFact(UsageError):
     """An id that the memory does not hold."""
+
+
+class UnknownVersion(UsageError):
+    """A version, branch or tag that the memory does not have; the near ones are named."""
 
 
 class InputError(MemtuneError):
@@ -113,6 +119,10 @@ class FolderDamaged(FolderError):
 
 class FolderTooNew(FolderError):
     """The memory was made by a later version of memtune."""
+
+
+class FolderTooOld(FolderError):
+    """The memory was made by an earlier version of memtune and has to be brought to the present format."""
 
 
 class FolderLocked(FolderError):

@@ -53,11 +53,15 @@ class Learning:
         self._measure, self._progress = measure_reading, progress
         self._draw, self._to_check = random.Random(0), list[Fact]()
         self._bytes = self._stored = 0
+        self._reservoir = random.Random(0)
+        self.learned: list[Fact] = []
+        """A sample of what was learned, as large as the memory's admission asks for."""
         self._start = since
 
     def run(self, source: FactSource, found: Survey) -> LearnReport:
         self.report.facts, self.report.skipped = found.count, list(source.skipped)
         self.report.duplicates, self.report.conflicts = found.duplicates, len(found.conflicts)
+        self.report.resolved = [conflict.settled for conflict in found.conflicts]
         with self.memory.writing() as writer:
             for start, facts in in_lots(source, self.config.lot_size):
                 places = [at for at in range(start, start + len(facts)) if at not in found.left_out]
@@ -80,13 +84,23 @@ class Learning:
         self._require_routes(writer, lot.facts)
         self.report.learned += len(lot.facts)
         self._bytes += bytes_of(lot.rooms.values())
-        self._stored += len(lot.facts)
+        for fact in lot.facts:
+            self._sample(fact)
         full = self.config.proof == "full" or not self._recites
         self._to_check += (
             lot.facts if full else self._draw.sample(lot.facts, min(len(lot.facts), self.config.proof_sample))
         )
         if full or len(self._to_check) >= _SAMPLE_AT_ONCE:
             self._check_by_decoding(writer)
+
+    def _sample(self, fact: Fact) -> None:
+        """Each fact is as likely to stay in the sample as any other."""
+        self._stored += 1
+        size = self.memory.history.admission.sample
+        if len(self.learned) < size:
+            self.learned.append(fact)
+        elif (place := self._reservoir.randrange(self._stored)) < size:
+            self.learned[place] = fact
 
     def _require_routes(self, writer: Writer, facts: Sequence[Fact]) -> None:
         """A learned wording that the router does not lead to its fact is not learned."""

@@ -9,6 +9,7 @@ from dataclasses import replace as change
 from pathlib import Path
 from typing import Any
 
+from memtune.admission import Measure, measure_recall, shortcomings
 from memtune.answering import Answering, Question, explanation
 from memtune.config import Config, DecodeConfig, LearnConfig, replace
 from memtune.core.backbone import Backbone
@@ -16,15 +17,15 @@ from memtune.core.experts import stack
 from memtune.core.facts import Fact, normalise
 from memtune.core.kinds import make_kinds
 from memtune.core.learn import Learner, Lot
-from memtune.core.prompts import Template
 from memtune.core.reports import Answer, LearnReport
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError, UsageError
+from memtune.history import History
 from memtune.learning import Learning, Progress
-from memtune.router.keys import make_keys
+from memtune.router.entries import Entry, make_keys
 from memtune.router.route import Owner
 from memtune.router.router import Router
-from memtune.store import MemoryFolder, Writer
+from memtune.store import MemoryFolder, Point, Writer
 from memtune.survey import Survey
 
 _ROUTER_ROOM = "router"
@@ -35,28 +36,36 @@ _SLACK = 8
 class Memory:
     """Learns, answers, updates and forgets. One object writes at a time; others read the version they opened."""
 
-    def __init__(self, backbone: Backbone, folder: MemoryFolder, config: Config) -> None:
+    def __init__(self, backbone: Backbone, folder: MemoryFolder, config: Config, *, follow: bool = False) -> None:
         backbone.identity.require(folder.header.backbone)
-        backbone.template = Template(backbone.tokenizer, folder.header.settings["chat_template"])
+        backbone = backbone.with_template(folder.header.settings["chat_template"])
         width = folder.header.settings["router_width"]
         self.backbone, self.folder = backbone, folder
         self.config = change(config, router=change(config.router, width=width))
-        self.router = Router(self.config.router)
+        self.router = Router(self.config.router, self.config.index)
         self.answering = Answering(backbone, folder, self.router, self.config)
+        self.follow = follow
+        """Whether to look for a newer version before each question."""
+        self.measure: Measure = measure_recall
+        """What says whether a bulk commit may be served, where the memory asks for anything."""
+        self.history = History(folder, self.writing)
         self._changing = threading.RLock()
-        self._taken_in: dict[int, frozenset[int]] = {}
-        """The segments whose keys the router holds, each with the rows that it left out."""
+        self._caught_up: Point | None = None
+        self._taken_in: dict[int, tuple[frozenset[int], str]] = {}
+        """The segments whose keys the router holds, each with the rows that it left out and its shard of keys."""
         self._catch_up()
 
     @classmethod
     def create(cls, backbone: Backbone, path: str | Path, config: Config) -> Memory:
-        settings = {"chat_template": backbone.template.chat_template, "router_width": config.router.width}
+        settings: dict[str, Any] = {"chat_template": backbone.template.chat_template}
+        settings["router_width"] = config.router.width
+        settings |= {"admission": vars(config.admission)} if config.admission.active else {}
         folder = MemoryFolder.create(path, backbone=backbone.identity.to_json(), settings=settings)
         return cls(backbone, folder, config)
 
     @classmethod
-    def open(cls, backbone: Backbone, path: str | Path, config: Config) -> Memory:
-        return cls(backbone, MemoryFolder.open(path), config)
+    def open(cls, backbone: Backbone, path: str | Path, config: Config, *, follow: bool = False) -> Memory:
+        return cls(backbone, MemoryFolder.open(path), config, follow=follow)
 
     def close(self) -> None:
         self.folder.close()
@@ -66,23 +75,41 @@ class Memory:
         return self.folder.version
 
     def refresh(self) -> bool:
-        """Move to the newest version, if another process made one."""
+        """Move to the newest version, if another process made one. Costs microseconds if none did."""
         with self._changing:
             moved = self.folder.refresh()
             self._catch_up()
             return moved
 
+    def serving(self) -> Answering:
+        """What answers the next question, at the newest version where this memory follows.
+
+        A reader never waits: while this very process writes, it moves the memory on itself.
+        """
+        if self.follow and self._changing.acquire(blocking=False):
+            try:
+                self.refresh()
+            finally:
+                self._changing.release()
+        return self.answering
+
     def _catch_up(self) -> None:
         """Make router and caches follow the version that the folder stands at."""
-        segments = {segment.id: segment for segment in self.folder.segments}
-        for known, left_out in list(self._taken_in.items()):
+        if self._caught_up == self.folder.manifest.point:
+            return
+        segments = self.folder.manifest.held
+        for known, (left_out, keys) in list(self._taken_in.items()):
             now = segments.get(known)
-            gone = self.router.owners(known) if now is None else [(known, row) for row in now.dropped - left_out]
-            self._release(gone)
-        for segment in segments.values():
+            if now is None or now.shards[_ROUTER_ROOM] != keys or not left_out <= now.dropped:  # rolled back, or purged
+                self._release(self.router.owners(known))
+                del self._taken_in[known]
+            else:
+                self._release([(known, row) for row in now.dropped - left_out])
+        for segment in self.folder.segments:
             if segment.id not in self._taken_in:
                 self.router.add(segment.id, self.folder.shard(segment, _ROUTER_ROOM), segment.dropped)
-        self._taken_in = {segment.id: segment.dropped for segment in segments.values()}
+            self._taken_in[segment.id] = (segment.dropped, segment.shards[_ROUTER_ROOM])
+        self._caught_up = self.folder.manifest.point
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
@@ -90,6 +117,7 @@ class Memory:
         with self._changing, self.folder.writer() as writer:
             self._catch_up()
             yield writer
+        self._catch_up()
 
     # ---- learning and changing ----------------------------------------------------------------------------------
 
@@ -101,12 +129,37 @@ class Memory:
         config: LearnConfig,
         since: float,
         measure_reading: bool = False,
+        resume: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> LearnReport:
         """Learn, lot by lot, what a checked and surveyed source gives. `since`: when the work on it began."""
         with self._changing:
             learning = Learning(self, config, since=since, measure_reading=measure_reading, progress=progress)
-            return learning.run(source, found)
+            if found.count == 1 or not self.history.admission.active:
+                return learning.run(source, found)
+            return self._learn_a_candidate(learning, source, found, resume)
+
+    def _learn_a_candidate(
+        self, learning: Learning, source: FactSource, found: Survey, resume: bool
+    ) -> LearnReport:
+        """Learn beside what is served, measure, and serve it if it may be."""
+        required = self.history.admission
+        with self.history.on_candidate(resume=resume) as candidate:
+            self._catch_up()
+            try:
+                report = learning.run(source, found)
+                measured = self.measure(self, learning.learned, required)
+            finally:
+                candidate.leave()
+                self._catch_up()
+        report.not_admitted = shortcomings(required, measured)
+        if candidate.version:
+            said = "; ".join(report.not_admitted) or "every threshold is met"
+            self.history.note(candidate.version, f"admission: {said}", measured.to_json())
+            if not report.not_admitted:
+                self.history.promote()
+        report.version = candidate.version or self.version
+        return report
 
     def update(self, fact_id: str, *, answer: str) -> int:
         """Give a fact another answer. Its wordings stay; it is learned and proved like a new one."""
@@ -118,9 +171,17 @@ class Memory:
             )
             if lot.failed:
                 raise InputError(f"'{fact_id}' was not changed: {lot.failed[0].reason}")
+            before = self.version
             with self.writing() as writer:
-                self.commit(writer, lot, drop=[fact_id], message=f"update {fact_id}")
+                self.commit(writer, lot, drop=[fact_id], message=f"update {fact_id}", act="update")
+            self._check_alone(fact, before)
             return self.version
+
+    def _check_alone(self, fact: Fact, before: int) -> None:
+        """A single change is checked on its fact itself; one that does not hold is taken back."""
+        if not self.leads_to(fact.question, fact.id):
+            self.history.rollback(before)
+            raise InputError(f"'{fact.id}' was not changed: the router does not lead its question to it")
 
     def phrase(self, fact_id: str, text: str) -> int:
         """Let another wording lead to a fact as well."""
@@ -138,7 +199,7 @@ class Memory:
             experts = self.answering.experts(self._owners([fact_id])[0])
             lot = Lot([grown], {name: stack([expert.tensors]) for name, expert in experts.items()})
             with self.writing() as writer:
-                self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}")
+                self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}", act="phrase")
             return self.version
 
     def forget(self, *ids: str, where: Mapping[str, str] | None = None) -> list[str]:
@@ -151,19 +212,19 @@ class Memory:
                     self.drop(writer, gone, message=f"forget {gone[0] if len(gone) == 1 else f'{len(gone)} facts'}")
             return gone
 
-    def commit(self, writer: Writer, lot: Lot, *, drop: Sequence[str], message: str) -> None:
+    def commit(self, writer: Writer, lot: Lot, *, drop: Sequence[str], message: str, act: str = "learn") -> None:
         """Make a learned lot, and the going of the facts it replaces, one version."""
         if drop:
             writer.drop(drop)
-        keys = make_keys([(row, w) for row, f in enumerate(lot.facts) for w in f.wordings], self.config.router.width)
+        keys = make_keys([Entry.of(f) for f in lot.facts], self.router.matcher.encoder, self.config.router.vectors)
         if lot.facts:
             writer.add_segment(lot.facts, {**lot.rooms, _ROUTER_ROOM: keys})
-        writer.commit(message)
+        writer.commit(message, act=act)
         self._catch_up()
 
     def drop(self, writer: Writer, ids: Sequence[str], *, message: str) -> None:
         writer.drop(ids)
-        writer.commit(message)
+        writer.commit(message, act="forget")
         self._catch_up()
 
     def _owners(self, ids: Sequence[str]) -> list[Owner]:
@@ -188,7 +249,8 @@ class Memory:
         spelled = self.backbone.tokenizer([f.answer for f in facts] or [""], add_special_tokens=False)["input_ids"]
         longest = max(map(len, spelled)) + _SLACK
         config = replace(DecodeConfig(), max_new_tokens=longest, reroute=False)
-        answers = self.answering.ask([f.question for f in facts], config, memory=True, raw=False) if facts else []
+        asked = [f.question for f in facts]
+        answers = self.answering.ask(asked, config, memory=True, raw=False, keep=False) if facts else []
         return [
             f for f, a in zip(facts, answers, strict=True) if a.text != f.answer or [u.id for u in a.facts] != [f.id]
         ]
@@ -198,7 +260,7 @@ class Memory:
     def ask(
         self, questions: Sequence[Question], decode: DecodeConfig, *, memory: bool = True, raw: bool = False
     ) -> list[Answer]:
-        return self.answering.ask(questions, decode, memory=memory, raw=raw)
+        return self.serving().ask(questions, decode, memory=memory, raw=raw)
 
     def explain(self, question: Question) -> dict[str, Any]:
         """What the router saw, proposed and confirmed, and why or why not."""

@@ -19,12 +19,15 @@ from memtune.core.kinds import make_kinds
 from memtune.core.prompts import Message
 from memtune.core.reports import Answer, LearnReport
 from memtune.errors import UsageError
+from memtune.history import History, candidate_of
+from memtune.inbox import Inbox
 from memtune.ingest import open_facts
 from memtune.learning import Progress
 from memtune.memory import Memory
 from memtune.router.router import Router
 from memtune.store import MemoryFolder
 from memtune.survey import survey
+from memtune.versions import Versions
 
 Rows = Iterable[Mapping[str, Any] | Fact]
 
@@ -42,14 +45,14 @@ class Explanation:
         """For people: what was asked, what was looked at, what was decided and why."""
         if self.found["note"]:
             return [f"nothing was looked for: {self.found['note']}"]
-        lines = [f"asked: {text}" for text in self.found["asked"]]
+        lines = [f"asked ({part['from']}): {part['text']}" for part in self.found["asked"]]
         for row in self.found["proposals"]:
             mark = "confirmed" if row["confirmed"] else "refused"
             lines.append(f"{mark:>9}  {row['id']}  {row['score']:.3f}  {row['why']}")
         return lines if self.found["confirmed"] else [*lines, "no fact was confirmed: the base model answers"]
 
 
-class MemoryModel:
+class MemoryModel(Versions):
     """A frozen language model with a memory beside it.
 
     >>> llm = MemoryModel(memory="./acme")
@@ -67,8 +70,12 @@ class MemoryModel:
         config: Config | None = None,
         device: str | None = None,
         dtype: str | None = None,
+        follow: bool = False,
+        author: str | None = None,
     ) -> None:
+        """`follow`: look for a newer version before each question. `author`: who signs what is written."""
         self.config = config or Config()
+        self._follow, self._author = follow, author
         self._path = None if memory is None else os.fspath(memory)
         if self._path is not None and MemoryFolder.exists(self._path):
             MemoryFolder.open(self._path).close()  # a folder that cannot be used says so before the model is loaded
@@ -88,7 +95,8 @@ class MemoryModel:
     def memory(self) -> Memory:
         """The memory, opened when it is first needed."""
         if self._memory is None:
-            self._memory = Memory.open(self.backbone, self._need_path(), self.config)
+            self._memory = Memory.open(self.backbone, self._need_path(), self.config, follow=self._follow)
+            self._memory.folder.author = self._author
         return self._memory
 
     @contextmanager
@@ -97,12 +105,22 @@ class MemoryModel:
         new = self._memory is None and not MemoryFolder.exists(self._need_path())
         if new:
             self._memory = Memory.create(self.backbone, self._need_path(), self.config)
+            self._memory.folder.author = self._author
         try:
             yield self.memory
         finally:
             if new and self.version == 0:
                 self.close()
                 MemoryFolder.discard(self._need_path())
+
+    @contextmanager
+    def _history(self) -> Iterator[History]:
+        if self._memory is not None:
+            self._memory.refresh()
+            yield self._memory.history
+            return
+        with History.open(self._need_path(), self._author) as history:
+            yield history
 
     def _need_path(self) -> str:
         if self._path is None:
@@ -139,20 +157,26 @@ class MemoryModel:
         skip_bad: bool = False,
         proof: str | None = None,
         measure_reading: bool = False,
+        resume: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> LearnReport:
-        """Learn facts from a file or from rows. The whole input is checked before anything is written."""
+        """Learn facts from a file or from rows. The whole input is checked before anything is written.
+
+        `resume` goes on with a run that was broken off: what it committed stays and is not learned again.
+        """
         since = time.perf_counter()
         given = {"kind": kind, "on_conflict": on_conflict, "proof": proof}
         learn = replace(self.config.learn, **{k: v for k, v in given.items() if v is not None})
         source = open_facts(facts, learn, skip_bad=skip_bad)
         source.check()
-        found = survey(self._existing_folder(), source, learn.on_conflict, learn.lot_size)
+        with self._folder_to_survey(resume) as known:
+            found = survey(known, source, learn.on_conflict, learn.lot_size)
         since += self._seconds_to_load(learn.kind)
         with self._memory_to_write() as memory:
             return memory.learn(
-                source, found, config=learn, since=since, measure_reading=measure_reading, progress=progress
-            )
+                source, found, config=learn, since=since, measure_reading=measure_reading, resume=resume,
+                progress=progress,
+            )  # fmt: skip
 
     def _seconds_to_load(self, kinds: str) -> float:
         """Load the backbone if that was not needed before, and see that these kinds can live on it."""
@@ -161,11 +185,16 @@ class MemoryModel:
             kind.require(self.backbone)
         return time.perf_counter() - begin
 
-    def _existing_folder(self) -> MemoryFolder | None:
-        if self._memory is not None:
-            self._memory.refresh()
-            return self._memory.folder
-        return MemoryFolder.open(self._need_path()) if MemoryFolder.exists(self._need_path()) else None
+    @contextmanager
+    def _folder_to_survey(self, resume: bool) -> Iterator[MemoryFolder | None]:
+        """The memory as learning will find it: with what it holds, or with what a run that goes on has learned."""
+        if self._memory is None and not MemoryFolder.exists(self._need_path()):
+            yield None
+            return
+        with MemoryFolder.open(self._need_path()) as folder:
+            if resume and folder.branch and candidate_of(folder.branch) in folder.refs.branches:
+                folder.switch(candidate_of(folder.branch))
+            yield folder
 
     def update(self, fact_id: str, *, answer: str) -> int:
         """Give a fact another answer; returns the memory's new version."""
@@ -225,12 +254,19 @@ class MemoryModel:
         return Explanation(self.memory.explain(question))
 
     def _answering(self, memory: bool) -> Answering:
-        return self.memory.answering if memory and self._path is not None else self._plain
+        return self.memory.serving() if memory and self._path is not None else self._plain
 
-    @cached_property
+    @property
     def _plain(self) -> Answering:
-        """The backbone alone, in the same engine."""
-        return Answering(self.backbone, None, Router(self.config.router), self.config)
+        """The backbone alone, in the same engine and behind the same chat template."""
+        backbone = self.backbone if self._memory is None else self._memory.backbone
+        return Answering(backbone, None, Router(self.config.router), self.config)
+
+    @property
+    def inbox(self) -> Inbox:
+        """Questions that went unanswered, if they were kept (`inbox.keep`): list, show, drop, clear, teach."""
+        with MemoryFolder.open(self._need_path()) as folder:
+            return Inbox(folder.path, self.config.inbox, self.learn)
 
     def _decoding(self, given: Mapping[str, Any]) -> DecodeConfig:
         if isinstance(given.get("stop"), str):

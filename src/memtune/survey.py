@@ -16,6 +16,15 @@ from memtune.store import MemoryFolder
 _SHOWN = 3
 
 
+@dataclass(frozen=True)
+class Disagreement:
+    """A fact of the input whose wordings lead to other answers already."""
+
+    question: str
+    settled: str
+    """What became of it, by ids."""
+
+
 @dataclass
 class Survey:
     """What the first pass over the input found: which of its facts to leave out, which old ones give way."""
@@ -26,7 +35,7 @@ class Survey:
     trimmed: dict[int, set[int]] = field(default_factory=dict)
     """Phrasings of a fact, by hash, that lead to another fact with the same answer already: each leads to one."""
     duplicates: int = 0
-    conflicts: list[str] = field(default_factory=list)
+    conflicts: list[Disagreement] = field(default_factory=list)
     count: int = 0
 
 
@@ -46,7 +55,7 @@ def survey(folder: MemoryFolder | None, source: FactSource, on_conflict: str, lo
             _place(found, seen, at, fact, known, on_conflict)
         found.count += len(facts)
     if found.conflicts and on_conflict == "error":
-        shown = "; ".join(found.conflicts[:_SHOWN])
+        shown = "; ".join(f"'{conflict.question:.60}'" for conflict in found.conflicts[:_SHOWN])
         more = len(found.conflicts) - _SHOWN
         many = "1 question has" if len(found.conflicts) == 1 else f"{len(found.conflicts)} questions have"
         raise ConflictError(
@@ -74,12 +83,12 @@ def _place(
     seen.answers.append(answer)
     held = _holders(found, seen, hashes, known)
     if held.contradict(fact.answer, answer, seen):
-        found.conflicts.append(f"'{fact.question:.60}'")
+        found.conflicts.append(_disagreement(found, seen, at, fact, hashes, known, on_conflict))
         if on_conflict != "keep-last":
             found.left_out.add(at)
             return
     if not _said(found, seen, at, fact, hashes, known):
-        _replace(found, seen, at, fact, hashes, known)
+        _replace(found, seen, at, fact, hashes[:1], known)  # a further wording alone replaces nothing: it is trimmed
     if _said(found, seen, at, fact, hashes, known):
         found.duplicates += 1
         found.left_out.add(at)
@@ -89,6 +98,23 @@ def _place(
     if said_elsewhere:
         found.trimmed[at] = said_elsewhere
     seen.place.update(dict.fromkeys(set(hashes) - said_elsewhere, at))
+
+
+def _disagreement(
+    found: Survey, seen: _Seen, at: int, fact: Fact, hashes: Sequence[int], known: Mapping[int, tuple[str, str]],
+    on_conflict: str,
+) -> Disagreement:  # fmt: skip
+    """Which facts this one contradicts, and who stays."""
+    held = _holders(found, seen, hashes, known)
+    rivals = [f"row {place + 1}" for place in sorted(held.places) if seen.answers[place] != seen.answers[at]]
+    rivals += [fact_id for fact_id, said in held.old.items() if said != fact.answer]
+    others = ", ".join(rivals)
+    if on_conflict != "keep-last":
+        return Disagreement(fact.question, f"{fact.id} (row {at + 1}) is left out: {others} stays")
+    question = _holders(found, seen, hashes[:1], known)
+    if question.contradict(fact.answer, seen.answers[at], seen):
+        return Disagreement(fact.question, f"{fact.id} (row {at + 1}) replaces {others}")
+    return Disagreement(fact.question, f"{fact.id} (row {at + 1}) gives up wordings that lead to {others}")
 
 
 def _said(

@@ -13,10 +13,21 @@ from typer.testing import CliRunner, Result
 
 from memtune import backbones
 from memtune.cli import app, opening
+from memtune.config import AdmissionConfig
 from memtune.core.facts import Fact
 from memtune.core.reports import Answer, LearnReport, Used
+from memtune.history import Version
+from memtune.inbox import Unanswered
+from memtune.store import Commit, Counts
+from memtune.store.collect import Collected
+from memtune.store.difference import Difference
+from memtune.store.merge import Merged
 
 FACT = Fact(id="f1", question="What is up?", answer="The sky.", source="book", group="sky")
+UNANSWERED = Unanswered("q1", "How deep is the sea?", "base", 3, "2026-01-01", "2026-02-01")
+COMMIT = Commit(3, (), "2026-01-01T00:00:00+00:00", "ada@sea", "learn 1 facts", "learn", "main", Counts(added=1), 1)
+VERSION = Version(COMMIT, "abc", ("main",))
+CHANGE = Difference(added={"f1": FACT}, changed={}, removed={})
 ANSWER = Answer("The sky.", facts=(Used("f1", 0.987654, "book"),), fired=True, version=3)
 
 
@@ -27,6 +38,63 @@ class Call:
     verb: str
     args: tuple[Any, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+
+
+class FakeHistory:
+    """Stands for a memory's history: every verb is noted."""
+
+    folder = SimpleNamespace(path=Path("memory"))
+    admission = AdmissionConfig()
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def log(self, **how: Any) -> list[Any]:
+        self._library._note("log", **how)
+        return [VERSION]
+
+    def audit(self) -> list[dict[str, Any]]:
+        self._library._note("audit")
+        return [{"act": "learn"}]
+
+    def candidates(self) -> dict[str, int]:
+        return {"candidate": 4}
+
+    def show(self, version: Any) -> tuple[Any, Any]:
+        self._library._note("show", version)
+        return VERSION, CHANGE
+
+    def diff(self, *versions: Any) -> Any:
+        self._library._note("diff", *versions)
+        return CHANGE
+
+    def stats(self) -> Any:
+        self._library._note("stats")
+        return SimpleNamespace(to_json=lambda: {"facts": 1}, lines=lambda: ["1 fact"])
+
+    def merge(self, other: str, **how: Any) -> Any:
+        self._library._note("merge", other, **how)
+        return Merged(5, added=2)
+
+    def gc(self, **how: Any) -> Any:
+        self._library._note("gc", **how)
+        return Collected(1, 2, 3)
+
+    def names(self, kind: str) -> dict[str, int]:
+        self._library._note("names", kind)
+        return {"main": 3}
+
+    def admit(self, admission: AdmissionConfig) -> None:
+        self._library._note("admit", **vars(admission))
+
+    def __getattr__(self, verb: str) -> Any:
+        return lambda *args, **how: self._library._note(verb, *args, **how)
+
+    def __enter__(self) -> FakeHistory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 @dataclass
@@ -41,9 +109,21 @@ class Library:
     problems: list[str] = field(default_factory=list)
     version: int = 3
 
-    def load(self, model: str, memory: Any, config: Any) -> Library:
-        self._note("load", model=model, memory=memory, config=config)
+    def load(self, model: str, memory: Any, config: Any, author: str | None = None) -> Library:
+        self._note("load", model=model, memory=memory, config=config, author=author)
         return self
+
+    def open_history(self, memory: Any, author: str | None) -> FakeHistory:
+        self._note("open", memory=memory, author=author)
+        return FakeHistory(self)
+
+    def repair(self, memory: Any) -> list[str]:
+        self._note("repair", memory=memory)
+        return ["the catalogue was made anew, 1 segments"]
+
+    @property
+    def refs(self) -> Any:
+        return SimpleNamespace(latest=sum(call.verb == "learn" for call in self.calls))
 
     def open(self, memory: Any) -> Library:
         self._note("open", memory=memory)
@@ -67,6 +147,32 @@ class Library:
     def explain(self, question: Any, **how: Any) -> Any:
         self._note("explain", question, **how)
         return SimpleNamespace(to_json=lambda: {"asked": "up"}, lines=lambda: ["asked: up", "confirmed: f1"])
+
+    @property
+    def inbox(self) -> Any:
+        return self
+
+    def open_inbox(self, memory: Any) -> Library:
+        return self.open(memory)
+
+    def list(self) -> Any:
+        self._note("list")
+        return [UNANSWERED]
+
+    def show(self, question_id: str) -> Any:
+        self._note("show", question_id)
+        return UNANSWERED
+
+    def drop(self, *ids: str) -> tuple[str, ...]:
+        self._note("drop", *ids)
+        return ids
+
+    def clear(self) -> int:
+        return self._note("clear")
+
+    def teach(self, question_id: str, answer: str, **how: Any) -> LearnReport:
+        self._note("teach", question_id, answer=answer, **how)
+        return self.report
 
     def update(self, fact_id: str, **how: Any) -> int:
         return self._note("update", fact_id, **how)
@@ -121,6 +227,9 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     library = Library()
     monkeypatch.setattr(opening, "load_model", library.load)
     monkeypatch.setattr(opening, "open_folder", library.open)
+    monkeypatch.setattr(opening, "open_history", library.open_history)
+    monkeypatch.setattr(opening, "repair", library.repair)
+    monkeypatch.setattr(opening, "open_inbox", library.open_inbox)
     monkeypatch.setattr(backbones, "bundled_folder", lambda: Path("bundled"))
     return library
 

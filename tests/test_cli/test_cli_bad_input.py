@@ -170,9 +170,9 @@ def test_a_model_in_the_cache_needs_no_network(here, memtune, model, monkeypatch
 def test_a_newer_memory_a_file_and_a_foreign_folder(here, memtune, model) -> None:
     memtune("learn", "facts.jsonl", "--model", model)
     header = Path("memory/memory.json")
-    header.write_text(header.read_text().replace('"format": 1', '"format": 99'))
+    header.write_text(header.read_text().replace('"format": 2', '"format": 99'))
     for args in (["learn", "facts.jsonl"], ["ask", "up?"]):
-        refused(memtune(*args, "--model", model), 1, "was made by a later version of memtune: format 99, not 1")
+        refused(memtune(*args, "--model", model), 1, "was made by a later version of memtune: format 99, not 2")
     at = ["learn", "facts.jsonl", "--model", model, "--memory"]
     refused(memtune(*at, "facts.jsonl"), 2, "facts.jsonl is a file, not a folder")
     refused(memtune(*at, model), 2, "is not empty and holds no memory")
@@ -235,14 +235,20 @@ def test_a_learning_that_is_ended_keeps_what_it_committed(here, memtune, model, 
     learner.send_signal(how)
     _, said = learner.communicate(timeout=60)
     if how == signal.SIGINT:
-        assert learner.returncode in (1, 130), said  # 1: the signal fell into a library that turns it into an error
+        assert learner.returncode == 130, said
+        assert said.splitlines()[-1].startswith("stopped: ")
+        assert "what was learned is kept in memory, version" in said
         assert "Traceback" not in said
     with MemoryFolder.open("memory") as folder:
         assert folder.version >= kept
         assert 0 < folder.count() < len(rows)
         assert folder.verify() == []
+        before = folder.count()
     more = ["facts", "add", "--question", "Who?", "--answer", "Me.", "--model", model]
     assert memtune(*more).exit_code == 0
+    Path("many.jsonl").write_text("\n".join(map(json.dumps, rows[: before + 9])))
+    done = memtune("learn", "many.jsonl", "--model", model, "--resume", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["duplicates"]) == (0, before)
 
 
 def wait_for_a_version(learner: subprocess.Popen[str]) -> int:

@@ -58,7 +58,8 @@ def test_learn_stopped_by_hand_says_what_is_kept(memtune, library) -> None:
     library.progress, library.fault = [step(512, 4000, 1.0)], KeyboardInterrupt()
     result = memtune("learn", "facts.jsonl", "--memory", "m")
     assert result.exit_code == 130
-    assert "stopped: 512 of 4,000 facts are kept in m, version 3" in result.stderr
+    assert "stopped: 512 of 4,000 facts went through; what was learned is kept in m, version 1" in result.stderr
+    assert "--resume" in result.stderr
     assert result.stdout == ""
 
 
@@ -76,6 +77,7 @@ def test_ask_prints_the_answer_alone_and_remarks_the_facts(memtune, library) -> 
     [
         (Answer("Blue."), "no fact used: the model's own words"),
         (Answer("?", abstained=True), "not in the memory"),
+        (Answer("Which?", clarifies=("f1", "f2")), "fits alike: f1, f2"),
     ],
 )
 def test_ask_says_when_no_fact_was_used(memtune, library, answer: Answer, remark: str) -> None:
@@ -289,6 +291,7 @@ def test_the_json_of_learn_and_ask_holds_what_is_promised(memtune, library) -> N
         "facts": [{"id": "f1", "score": 0.9877, "source": "book"}],
         "fired": True,
         "abstained": False,
+        "clarifies": [],
         "version": 3,
     }
 
@@ -323,3 +326,16 @@ def test_beside_json_there_is_no_progress(capsys) -> None:
         watch(step(2, 4, 1.0))
     assert capsys.readouterr().err == ""
     assert watch.last is not None
+
+
+# inbox
+
+
+def test_the_inbox_speaks(memtune, library) -> None:
+    assert memtune("inbox", "list", "--limit", "5").stdout == "q1  3×  base  How deep is the sea?\n"
+    assert json_lines(memtune("inbox", "list", "--json").stdout)[0]["count"] == 3
+    assert "why: base" in memtune("inbox", "show", "q1").stdout
+    assert memtune("inbox", "drop", "q1", "q2").stdout == "dropped: q1, q2\n"
+    assert memtune("inbox", "clear").stdout == "dropped: 3 questions\n"
+    assert "learned 1 of 1 fact" in memtune("inbox", "teach", "q1", "--answer", "Deep.").stdout
+    assert library.last("teach").options == {"answer": "Deep.", "question": None}

@@ -96,7 +96,7 @@ def test_ctrl_c_keeps_what_was_committed(here, memtune, model: Path, monkeypatch
         patch.setattr(progress.Watch, "__call__", stop_after_two)
         result = memtune("learn", "facts.jsonl", "--model", model, "--set", "learn.lot_size=1")
     assert result.exit_code == 130
-    assert "2 of 3 facts are kept in memory, version 2" in result.stderr
+    assert "2 of 3 facts went through; what was learned is kept in memory, version 2" in result.stderr
     assert [fact["id"] for fact in here("facts", "list", "--json")] == ["a", "b"]
     [report] = here("learn", "facts.jsonl", "--json")
     assert (report["learned"], report["duplicates"]) == (1, 2)

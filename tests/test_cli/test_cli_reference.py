@@ -82,17 +82,40 @@ BARE = {
     "facts forget": "f1",
     "facts phrase": "f1 so?",
     "facts export": "",
+    "inbox list": "",
+    "inbox show": "q1",
+    "inbox drop": "q1",
+    "inbox clear": "",
+    "inbox teach": "q1 --answer a",
+    "log": "",
+    "show": "",
+    "diff": "v1",
+    "rollback": "v1",
+    "branch": "x",
+    "tag": "x",
+    "merge": "x",
+    "admit": "",
+    "promote": "",
+    "note": "v1 good",
+    "stats": "",
+    "gc": "",
+    "repair": "",
     "verify": "",
     "doctor": "",
 }
 """How each command is called at the least; what is typed into `chat` is `so?`."""
 
+AT = Path("memory@v2")
 PLACE = {
+    "--at": ("v2", "load", {"memory": AT}),
     "--memory": ("elsewhere", "load", {"memory": Path("elsewhere")}),
     "--model": ("other", "load", {"model": "other"}),
     "--set": ("imprint.margin=3", "load", {"config": Config().with_settings(["imprint.margin=3"])}),
 }
-FOLDER = {"--memory": ("elsewhere", "open", {"memory": Path("elsewhere")})}
+KEEPING = {"--inbox": ("", "load", {"config": Config().with_settings(["inbox.keep=true"])})}
+FOLDER = {"--memory": ("elsewhere", "open", {"memory": Path("elsewhere")}), "--at": ("v2", "open", {"memory": AT})}
+SIGNED = {"--author": ("ada", "load", {"author": "ada"})}
+SIGNED_HISTORY = FOLDER | {"--author": ("ada", "open", {"author": "ada"})}
 WHERE = {"--where": ("group=sky", "facts", {"where": {"group": "sky"}})}
 DECODING = {
     "--unknown": ("abstain", {"unknown": "abstain"}),
@@ -106,16 +129,19 @@ USER = {"role": "user", "content": "up?"}
 SYSTEM = {"role": "system", "content": "Be brief."}
 
 REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
-    "demo": PLACE,
+    "demo": {name: PLACE[name] for name in ("--memory", "--model", "--set")},
     "learn": PLACE
+    | SIGNED
     | {
         "--kind": ("kv", "learn", {"kind": "kv"}),
         "--on-conflict": ("keep-last", "learn", {"on_conflict": "keep-last"}),
         "--skip-bad": ("", "learn", {"skip_bad": True}),
         "--proof": ("full", "learn", {"proof": "full"}),
+        "--resume": ("", "learn", {"resume": True}),
         "--measure-reading": ("", "learn", {"measure_reading": True}),
     },
     "ask": PLACE
+    | KEEPING
     | {name: (value, "ask", expected) for name, (value, expected) in DECODING.items()}
     | {
         "--no-memory": ("", "ask", {"memory": False}),
@@ -124,12 +150,14 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
         "--stream": ("", "stream", {"args": ("up?",)}),
     },
     "chat": PLACE
+    | KEEPING
     | {name: (value, "stream", expected) for name, (value, expected) in DECODING.items()}
     | {"--system": ("Be brief.", "stream", {"args": ([SYSTEM, {"role": "user", "content": "so?"}],)})},
     "explain": PLACE,
     "facts list": FOLDER | WHERE | {"--limit": ("7", "facts", {"limit": 7})},
     "facts show": FOLDER,
     "facts add": PLACE
+    | SIGNED
     | {
         "--question": ("other?", "learn", {"question": "other?"}),
         "--answer": ("other", "learn", {"answer": "other"}),
@@ -138,16 +166,44 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
         "--group": ("sky", "learn", {"group": "sky"}),
         "--phrasing": ("so?", "learn", {"phrasings": ["so?"]}),
     },
-    "facts update": PLACE | {"--answer": ("other", "update", {"answer": "other"})},
-    "facts forget": PLACE | {"--where": ("group=sky", "forget", {"where": {"group": "sky"}})},
-    "facts phrase": PLACE,
+    "facts update": PLACE | SIGNED | {"--answer": ("other", "update", {"answer": "other"})},
+    "facts forget": PLACE | SIGNED | {"--where": ("group=sky", "forget", {"where": {"group": "sky"}})},
+    "facts phrase": PLACE | SIGNED,
     "facts export": FOLDER | WHERE,
+    "inbox list": FOLDER,
+    "inbox show": FOLDER,
+    "inbox drop": FOLDER,
+    "inbox clear": FOLDER,
+    "inbox teach": PLACE
+    | {
+        "--answer": ("other", "teach", {"answer": "other"}),
+        "--question": ("How so?", "teach", {"question": "How so?"}),
+    },
+    "log": FOLDER | {"--limit": ("7", "log", {"limit": 7}), "--audit": ("", "audit", {"args": ()})},
+    "show": FOLDER,
+    "diff": FOLDER,
+    "rollback": SIGNED_HISTORY,
+    "branch": SIGNED_HISTORY | {"--delete": ("", "delete", {"args": ("x",)})},
+    "tag": SIGNED_HISTORY | {"--delete": ("", "delete", {"args": ("x",)})},
+    "merge": SIGNED_HISTORY | {"--on-conflict": ("ours", "merge", {"on_conflict": "ours"})},
+    "admit": SIGNED_HISTORY
+    | {
+        "--recall": ("0.9", "admit", {"recall": 0.9}),
+        "--near-miss": ("0.1", "admit", {"near_miss": 0.1}),
+        "--ability": ("0.9", "admit", {"ability": 0.9}),
+    },
+    "promote": SIGNED_HISTORY,
+    "note": SIGNED_HISTORY,
+    "stats": FOLDER,
+    "gc": SIGNED_HISTORY | {"--dry-run": ("", "gc", {"dry_run": True})},
+    "repair": {"--memory": ("elsewhere", "repair", {"memory": Path("elsewhere")})},
     "verify": FOLDER,
-    "doctor": FOLDER,
+    "doctor": {"--memory": FOLDER["--memory"]},
 }
 CHECKED_ELSEWHERE = {
     "--json": "test_cli_commands.test_json_is_all_that_standard_output_holds",
     "--debug": "test_cli_faults.test_a_traceback_only_with_debug",
+    "inbox list --limit": "test_cli_commands.test_the_inbox_speaks",
     "ask --file": "test_cli_commands.test_questions_from_a_file",
     "facts export --out": "test_cli_commands.test_export_to_a_file",
 }

@@ -76,21 +76,22 @@ class Run:
     def facts(self) -> list[Fact]:
         from memtune.bench import data
 
-        return data.draw(self.paths, self.options["n"], self.seed)
+        return data.draw(self.paths, self.options.get("n"), self.seed)
 
     def backbone(self) -> Backbone:
         from memtune.backbones.loading import load_backbone
 
         return load_backbone(self.options["model"])
 
-    def end(self, backbone: Backbone, result: Result) -> None:
+    def end(self, backbone: Backbone | None, result: Result) -> None:
         from memtune import __version__
         from memtune.bench import machine
 
+        at_work = (str(backbone.device), str(backbone.dtype)) if backbone else ("cpu", "none")
         context = {
             "memtune": __version__,
-            "backbone": backbone.identity.to_json(),
-            "machine": machine.describe(str(backbone.device), str(backbone.dtype)),
+            "backbone": backbone and backbone.identity.to_json(),
+            "machine": machine.describe(*at_work),
             "options": self.options,
         }
         publish(self.name, result, context, self.options["out"])
@@ -221,3 +222,87 @@ def scale(
     wanted = [int(size) for size in sizes.split(",")]
     run.end(backbone, bench.measure(backbone, run.paths, config, sizes=wanted, sample=sample, repeats=repeats,
                                     seed=seed, say=say))  # fmt: skip
+
+
+@app.command()
+def route(
+    model: Model = DEFAULT_MODEL, seed: Seed = 0, threads: Threads = None, out: Out = None, settings: Settings = None,
+    tofu: Annotated[Path | None, typer.Option("--tofu", metavar="FILE", help="TOFU's questions, learned.")] = None,
+    tofu_paraphrases: Annotated[
+        Path | None, typer.Option("--tofu-paraphrases", metavar="FILE", help="The same in other words, asked.")
+    ] = None,
+    counterfact: Annotated[
+        Path | None,
+        typer.Option("--counterfact", metavar="FILE", help="Prompts, learned; rephrasings and near misses, asked."),
+    ] = None,
+    wikitext: Annotated[
+        Path | None, typer.Option("--wikitext", metavar="FILE", help="Text whose passages must not fire.")
+    ] = None,
+    half: Annotated[str | None, typer.Option("--half", help="A or B: only queries of this half.")] = None,
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Queries of each kind at most.")] = None,
+    ids: Annotated[int, typer.Option("--ids", min=1, help="Facts that differ in one digit or letter.")] = 10_000,
+    entities: Annotated[int, typer.Option("--entities", min=1, help="Invented firms, five facts each.")] = 2_000,
+    ordinary: Annotated[int, typer.Option("--ordinary", min=2, help="Prompts that ask for no fact.")] = 4_000,
+    rivals: Annotated[bool, typer.Option("--rivals/--no-rivals", help="Beside MiniLM, BM25 and TF-IDF.")] = True,
+    encoder: Annotated[str | None, typer.Option("--encoder", help="Short for --set router.encoder=NAME.")] = None,
+    lists: Annotated[
+        Path | None, typer.Option("--lists", metavar="DIR", help="Write near misses kept and removed, to be read.")
+    ] = None,
+    sizes: Annotated[str, typer.Option("--sizes", help="Keys to search among too, as 100000,1000000.")] = "",
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", metavar="FILE", help="Questions that --sizes makes keys of.")
+    ] = None,
+) -> None:  # fmt: skip
+    """The right fact, a wrong one or none: paraphrases, near misses, ids, relations, ordinary text."""
+    run = Run.begin("route", **locals())
+    from memtune.bench import nearest, route_data
+    from memtune.bench import route as bench
+    from memtune.bench.route_rivals import RIVALS
+
+    config = run.config()
+    if encoder is not None:
+        config = config.with_settings([f"router.encoder={encoder}"])
+    sources = route_data.Sources(
+        tofu, tofu_paraphrases, counterfact, wikitext, half, sample, ids=ids, entities=entities, ordinary=ordinary
+    )
+    sets = route_data.load_sets(sources, seed)
+    if lists is not None:
+        for path in route_data.write_lists(sets.verdicts, lists):
+            say(f"written to {path}")
+    backbone = run.backbone()
+    result = bench.measure(sets, config, half=half, rivals=RIVALS if rivals else (), say=say)
+    if sizes:
+        wanted = [int(size) for size in sizes.split(",")]
+        result.nearest = nearest.measure([f.question for f in run.facts()], config, sizes=wanted, seed=seed, say=say)
+    run.end(backbone, result)
+
+
+@app.command()
+def nearest(
+    data: Data = None, n: Count = None, seed: Seed = 0, threads: Threads = 1, out: Out = None,
+    settings: Settings = None,
+    sizes: Annotated[str, typer.Option("--sizes", help="Keys, with commas between.")] = "100000,1000000",
+    queries: Annotated[int, typer.Option("--queries", min=2, help="That are asked.")] = 1000,
+) -> None:  # fmt: skip
+    """Finding the nearest of many keys: what is found, how quickly, in how much memory. One thread, no model."""
+    run = Run.begin("nearest", **locals())
+    from memtune.bench import nearest as bench
+
+    wanted = [int(size) for size in sizes.split(",")]
+    questions = [fact.question for fact in run.facts()]
+    run.end(None, bench.measure(questions, run.config(), sizes=wanted, queries=queries, seed=seed, say=say))
+
+
+@app.command()
+def history(
+    model: Model = DEFAULT_MODEL, threads: Threads = 1, out: Out = None,
+    n: Annotated[int, typer.Option("--n", min=2048, help="Facts of the large memory.")] = 100_000,
+    commits: Annotated[int, typer.Option("--commits", min=1, help="Of the writer beside the readers.")] = 200,
+    readers: Annotated[int, typer.Option("--readers", min=1, help="Processes that ask beside the writer.")] = 8,
+) -> None:  # fmt: skip
+    """A large memory as a database: opening, committing, comparing, merging; readers beside a writer."""
+    run = Run.begin("history", **locals())
+    from memtune.bench import history as bench
+
+    backbone = run.backbone()
+    run.end(backbone, bench.measure(backbone, n=n, commits=commits, reading=readers, say=say))

@@ -69,17 +69,17 @@ class Invented:
 def invented(n: int, seed: int) -> list[Invented]:
     """n facts about n different places; relations take turns."""
     draw = random.Random(seed)
-    names = _names(draw)
+    new = names(draw)
     made = []
     for i in range(n):
-        relation, subject = RELATIONS[i % len(RELATIONS)], next(names)
-        value = str(draw.randrange(1100, 1990)) if relation.years else next(names)
+        relation, subject = RELATIONS[i % len(RELATIONS)], next(new)
+        value = str(draw.randrange(1100, 1990)) if relation.years else next(new)
         fact = Fact(f"invented-{i}", relation.question.format(s=subject), value, group=relation.field)
         made.append(Invented(fact, relation, subject))
     return made
 
 
-def _names(draw: random.Random) -> Iterator[str]:
+def names(draw: random.Random) -> Iterator[str]:
     """Capitalised names of two or three syllables, never the same one twice."""
     seen: set[str] = set()
     while True:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memtune.cli.options import Decoding, Json, Place, System
+from memtune.cli.options import Decoding, Json, KeepUnanswered, Place, System
 from memtune.cli.output import print_answer, print_json, print_lines, remark, remark_source
 from memtune.cli.questions import read_questions
 from memtune.errors import UsageError
@@ -38,6 +38,7 @@ def ask(
     system: System = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print the answer while it is decoded.")] = False,
     as_json: Json = False,
+    inbox: KeepUnanswered = False,
     decoding: Decoding,
     place: Place,
 ) -> None:
@@ -47,6 +48,7 @@ def ask(
     questions = _questions(question, file)
     prompts = [_prompt(text, system, raw) for text in questions]
     how = {"memory": not no_memory, "raw": raw, **decoding.given}
+    place = place.keeping(unanswered=inbox)
     with place.load_plain() if no_memory else place.load() as model:
         if stream:
             for asked in prompts:

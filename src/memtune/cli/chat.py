@@ -7,16 +7,16 @@ import sys
 from collections.abc import Iterator
 
 from memtune.cli.ask import print_stream
-from memtune.cli.options import Decoding, Place, System
+from memtune.cli.options import Decoding, KeepUnanswered, Place, System
 from memtune.cli.output import remark
 
 LEAVE = "/exit"
 
 
-def chat(*, system: System = None, decoding: Decoding, place: Place) -> None:
+def chat(*, system: System = None, inbox: KeepUnanswered = False, decoding: Decoding, place: Place) -> None:
     """Talk with the model and its memory; /exit leaves."""
     messages = [{"role": "system", "content": system}] if system else []
-    with place.load() as model:
+    with place.keeping(unanswered=inbox).load() as model:
         remark(f"{LEAVE} leaves the chat")
         for text in _typed():
             messages.append({"role": "user", "content": text})

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from memtune.cli import ask, bench, chat, demo, doctor, facts, learn
+from memtune.cli import ask, bench, chat, demo, doctor, facts, history, inbox, learn
 from memtune.cli.commands import command
+from memtune.cli.faults import INTERRUPTED, notice_ctrl_c, stopped_by_hand
 
 app = typer.Typer(
     name="memtune",
@@ -27,6 +28,20 @@ command(app)(ask.ask)
 command(app)(chat.chat)
 command(app)(ask.explain)
 app.add_typer(facts.app, name="facts")
+app.add_typer(inbox.app, name="inbox")
+command(app)(history.log)
+command(app)(history.show)
+command(app)(history.diff)
+command(app)(history.rollback)
+command(app)(history.branch)
+command(app)(history.tag)
+command(app)(history.merge)
+command(app)(history.admit)
+command(app)(history.promote)
+command(app)(history.note)
+command(app)(history.stats)
+command(app)(history.gc)
+command(app)(history.repair)
 command(app)(doctor.verify)
 command(app)(doctor.doctor)
 command(app, context_settings=bench.PASS_EVERYTHING_ON, add_help_option=False)(bench.bench)
@@ -64,4 +79,12 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    app()
+        warnings.filterwarnings("default", message="the inbox")
+        warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    notice_ctrl_c()
+    try:
+        app()
+    except SystemExit as end:
+        if end.code and stopped_by_hand(end):
+            raise SystemExit(INTERRUPTED) from None
+        raise

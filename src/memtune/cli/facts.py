@@ -14,7 +14,7 @@ import typer
 
 from memtune.cli.commands import command
 from memtune.cli.faults import FAULT
-from memtune.cli.options import Folder, Json, Place, Where, conditions
+from memtune.cli.options import Author, Folder, Json, Place, Where, conditions
 from memtune.cli.output import counted, print_json, print_lines, print_report, remark
 from memtune.errors import BadRows, ConflictError, InputError, NotFound, UsageError
 
@@ -75,11 +75,12 @@ def add(
     group: Annotated[str | None, typer.Option("--group", metavar="TEXT", help="The topic that it belongs to.")] = None,
     phrasing: Phrasings = None,
     as_json: Json = False,
+    author: Author = None,
     place: Place,
 ) -> None:
     """Teach one fact."""
     row = {"id": fact_id, "question": question, "answer": answer, "source": source, "group": group}
-    with _faults_of_one_fact(), place.load_to_learn() as model:
+    with _faults_of_one_fact(), place.load_to_learn(author) as model:
         report = model.learn([{**row, "phrasings": phrasing or []}])
     print_report(report, as_json)
     if report.failed:
@@ -87,9 +88,9 @@ def add(
 
 
 @command(app)
-def update(fact_id: Id, *, answer: Answer, as_json: Json = False, place: Place) -> None:
+def update(fact_id: Id, *, answer: Answer, as_json: Json = False, author: Author = None, place: Place) -> None:
     """Give a fact another answer."""
-    with place.load() as model:
+    with place.load(author) as model:
         version = model.update(fact_id, answer=answer)
     _print_change("updated", [fact_id], version, as_json)
 
@@ -100,12 +101,13 @@ def forget(
     *,
     where: Where = None,
     as_json: Json = False,
+    author: Author = None,
     place: Place,
 ) -> None:
     """Forget facts. Afterwards the model answers as if it had never learned them."""
     if not fact_ids and not where:
         raise UsageError("forget which facts?", hint="name their ids, or pass --where field=value")
-    with place.load() as model:
+    with place.load(author) as model:
         forgotten = model.forget(*fact_ids or (), where=conditions(where))
         _print_change("forgotten", forgotten, model.version, as_json)
 
@@ -116,10 +118,11 @@ def phrase(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Another wording of its question.")],
     *,
     as_json: Json = False,
+    author: Author = None,
     place: Place,
 ) -> None:
     """Give a fact another wording of its question."""
-    with place.load() as model:
+    with place.load(author) as model:
         version = model.phrase(fact_id, text)
     _print_change("phrased", [fact_id], version, as_json)
 

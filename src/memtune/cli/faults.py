@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,25 @@ from memtune.errors import MemtuneError
 FAULT, INTERRUPTED = 1, 130
 LONGEST = 500
 """Characters of a fault, which may quote a whole file; hints are memtune's own and stay whole."""
+
+
+_ctrl_c = threading.Event()
+
+
+def notice_ctrl_c() -> None:
+    """Remember it, because a library that is interrupted may turn it into an error of its own."""
+
+    def stop(_: int, frame: object) -> None:
+        _ctrl_c.set()
+        raise KeyboardInterrupt
+
+    _ctrl_c.clear()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
+
+
+def stopped_by_hand(fault: BaseException) -> bool:
+    return isinstance(fault, KeyboardInterrupt) or _ctrl_c.is_set()
 
 
 @contextmanager
@@ -32,6 +53,9 @@ def told_in_a_line(debug: bool) -> Iterator[None]:
         _drop_standard_output()
         raise typer.Exit(FAULT) from None
     except Exception as fault:
+        if stopped_by_hand(fault):
+            _say("stopped", "")
+            raise typer.Exit(INTERRUPTED) from None
         if debug:
             traceback.print_exc()
         raise typer.Exit(_tell(fault)) from None

@@ -7,17 +7,39 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memtune.config import Config
+    from memtune.history import History
+    from memtune.inbox import Inbox
     from memtune.model import MemoryModel
     from memtune.store import MemoryFolder
 
 
-def load_model(model: str, memory: Path | None, config: Config) -> MemoryModel:
+def load_model(model: str, memory: Path | None, config: Config, author: str | None = None) -> MemoryModel:
     from memtune.model import MemoryModel
 
-    return MemoryModel(model, memory, config=config)
+    return MemoryModel(model, memory, config=config, author=author)
+
+
+def open_history(memory: Path, author: str | None) -> History:
+    from memtune.history import History
+
+    return History.open(memory, author)
+
+
+def repair(memory: Path) -> list[str]:
+    from memtune.history import mend
+
+    return mend(memory)
 
 
 def open_folder(memory: Path) -> MemoryFolder:
     from memtune.store import MemoryFolder
 
     return MemoryFolder.open(memory)
+
+
+def open_inbox(memory: Path) -> Inbox:
+    from memtune.config import InboxConfig
+    from memtune.inbox import Inbox
+
+    with open_folder(memory) as folder:
+        return Inbox(folder.path, InboxConfig())

@@ -17,18 +17,26 @@ from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, LearnConfig, rep
 from memtune.errors import UsageError
 
 if TYPE_CHECKING:
+    from memtune.history import History
+    from memtune.inbox import Inbox
     from memtune.model import MemoryModel
     from memtune.store import MemoryFolder
 
 DEFAULT_MEMORY = Path("memory")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+Author = Annotated[
+    str | None, typer.Option("--author", metavar="NAME", help="Who signs the change; user@host if not given.")
+]
 System = Annotated[str | None, typer.Option("--system", metavar="TEXT", help="A system prompt before the question.")]
 Where = Annotated[
     list[str] | None,
     typer.Option("--where", metavar="K=V", help="Facts whose field K is V, such as group=prices; may be repeated."),
 ]
 Model = Annotated[str, typer.Option("--model", metavar="M", help="The model: a folder, a hub name, or 'bundled'.")]
+KeepUnanswered = Annotated[
+    bool, typer.Option("--inbox", help="Keep questions that no fact answers in the memory's inbox.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as imprint.margin=12; may be repeated."),
@@ -55,9 +63,24 @@ class Folder:
     """The memory, for commands that need no model."""
 
     memory: Annotated[Path, typer.Option("--memory", metavar="DIR", help="The folder of the memory.")] = DEFAULT_MEMORY
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="VERSION", help="A version, branch or tag of it: DIR@VERSION.")
+    ] = None
+
+    @property
+    def address(self) -> Path:
+        """`DIR`, or `DIR@VERSION`."""
+        return self.memory if self.at is None else self.memory.with_name(f"{self.memory.name}@{self.at}")
 
     def open(self) -> MemoryFolder:
-        return opening.open_folder(self.memory)
+        return opening.open_folder(self.address)
+
+    def inbox(self) -> Inbox:
+        """The questions that the memory could not answer."""
+        return opening.open_inbox(self.address)
+
+    def open_history(self, author: str | None = None) -> History:
+        return opening.open_history(self.address, author)
 
 
 @dataclass(frozen=True)
@@ -71,14 +94,19 @@ class Place(Folder):
     def config(self) -> Config:
         return Config().with_settings(self.settings or ())
 
-    def load(self) -> closing[MemoryModel]:
+    def keeping(self, unanswered: bool) -> Place:
+        """The same place, with questions that go unanswered kept if that is asked for."""
+        wanted = [*(self.settings or ()), "inbox.keep=true"] if unanswered else self.settings
+        return dataclasses.replace(self, settings=wanted)
+
+    def load(self, author: str | None = None) -> closing[MemoryModel]:
         """The model with its memory, which has to be there: said before anybody waits for the model."""
         self.open().close()
-        return self.load_to_learn()
+        return self.load_to_learn(author)
 
-    def load_to_learn(self) -> closing[MemoryModel]:
+    def load_to_learn(self, author: str | None = None) -> closing[MemoryModel]:
         """The model with a memory that is made if it is not there."""
-        return closing(opening.load_model(self.model, self.memory, self.config))
+        return closing(opening.load_model(self.model, self.address, self.config, author))
 
     def load_plain(self) -> closing[MemoryModel]:
         """The model alone."""
@@ -130,7 +158,7 @@ class Decoding(Overrides):
 
     unknown: Annotated[
         str | None,
-        setting(DecodeConfig, "unknown", "Who answers what is not in the memory: the base model, or nobody."),
+        setting(DecodeConfig, "unknown", "Who answers the unknown: the base model, nobody, or a question back."),
     ] = None
     temperature: Annotated[
         float | None, setting(DecodeConfig, "temperature", "0 takes the likeliest token, more is freer.")

@@ -37,6 +37,8 @@ def remark_source(answer: Answer) -> None:
 def sources(answer: Answer) -> list[str]:
     if answer.abstained:
         return ["not in the memory"]
+    if answer.clarifies:
+        return [f"fits alike: {', '.join(answer.clarifies)}"]
     return [describe(used) for used in answer.facts] or ["no fact used: the model's own words"]
 
 
@@ -48,6 +50,10 @@ def describe(used: Used) -> str:
 def print_report(report: LearnReport, as_json: bool) -> None:
     for row in report.skipped:
         remark(f"skipped: {row}")
+    for conflict in report.resolved:
+        remark(f"conflict: {conflict}")
+    for reason in report.not_admitted:
+        typer.echo(f"not served: {reason}", err=True)
     for failed in report.failed:
         typer.echo(f"not learned: {failed.id}: {failed.reason}", err=True)
     if as_json:
@@ -69,6 +75,8 @@ def summary(report: LearnReport) -> str:
         parts.append(counted(report.duplicates, "duplicate"))
     if report.conflicts:
         parts.append(counted(report.conflicts, "conflict"))
+    if report.not_admitted:
+        parts.append("it waits as a candidate: `memtune promote` serves it")
     if report.skipped:
         parts.append(f"{counted(len(report.skipped), 'bad row')} skipped")
     return "; ".join(parts)

@@ -5,6 +5,7 @@ Shapes: B rows, S positions, D width, V vocabulary.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import json
@@ -71,6 +72,14 @@ class Backbone:
         self._takes = frozenset(inspect.signature(type(model).forward).parameters)
         self._cache_name = "cache_params" if "cache_params" in self._takes else "past_key_values"
         self._scale, self._softcap = self._find_logit_shape()
+
+    def with_template(self, chat_template: str | None) -> Backbone:
+        """The same model behind another chat template: two memories on one model may each have their own."""
+        if chat_template == self.template.chat_template:
+            return self
+        other = copy.copy(self)
+        other.template = Template(self.tokenizer, chat_template)
+        return other
 
     @property
     def device(self) -> torch.device:

@@ -18,7 +18,7 @@ from memtune.config import DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Action, Expert, Kind
 from memtune.core.prompts import Prompt
-from memtune.core.sampling import Sampler
+from memtune.core.sampling import Sampler, row_seed
 from memtune.errors import InputError
 
 GapFinder = Callable[[str], Mapping[str, Sequence[Expert]]]
@@ -34,6 +34,8 @@ class Request:
     find_gap: GapFinder | None = None
     end: bool = True
     """Whether the reply ends with the last recited fact; otherwise the backbone goes on."""
+    draw: int = 0
+    """How many requests with this prompt came before: the same question twice is two draws."""
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Decoder:
             kind.name: kind.act(backbone, prompts, [r.experts.get(kind.name, ()) for r in requests], ends)
             for kind in kinds
         }
-        self._sampler = Sampler(config, len(requests))
+        self._sampler = Sampler(config, [row_seed(config.seed, r.prompt.ids, r.draw) for r in requests])
         self._keep_logits = keep_logits
         self._limits = [self._limit(p) for p in prompts]
 

@@ -24,6 +24,10 @@ class LearnReport:
     failed: list[Failed] = field(default_factory=list)
     duplicates: int = 0
     conflicts: int = 0
+    resolved: list[str] = field(default_factory=list)
+    """Each conflict that was settled: which fact, against which, and which of them stays."""
+    not_admitted: list[str] = field(default_factory=list)
+    """Why what was learned waits as a candidate instead of being served."""
     skipped: list[str] = field(default_factory=list)
     """Bad rows that were left out, each with its line and reason."""
     seconds: float = 0.0
@@ -46,6 +50,7 @@ class Used:
     score: float
     source: str | None = None
     kind: str = "imprint"
+    """The kinds of its experts that acted, joined by `+`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Answer:
     facts: tuple[Used, ...] = ()
     fired: bool = False
     abstained: bool = False
+    clarifies: tuple[str, ...] = ()
+    """Facts that fit alike, where the answer asks which of them is meant."""
     version: int | None = None
     tokens: tuple[int, ...] = ()
     prompt_tokens: int = 0
@@ -71,5 +78,6 @@ class Answer:
             "facts": [{"id": f.id, "score": round(f.score, 4), "source": f.source} for f in self.facts],
             "fired": self.fired,
             "abstained": self.abstained,
+            "clarifies": list(self.clarifies),
             "version": self.version,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import torch
@@ -10,12 +11,19 @@ from torch import Tensor
 from memtune.config import DecodeConfig
 
 
-class Sampler:
-    """Draws depend on the seed and the row alone, never on what else is in the batch."""
+def row_seed(seed: int, prompt: Sequence[int], draw: int) -> int:
+    """A row's own seed: of what it is asked, not of where it stands among others."""
+    said = hashlib.blake2b(f"{seed} {draw} ".encode(), digest_size=8)
+    said.update(",".join(map(str, prompt)).encode())
+    return int.from_bytes(said.digest(), "little") >> 1
 
-    def __init__(self, config: DecodeConfig, rows: int) -> None:
+
+class Sampler:
+    """Draws depend on the row's seed alone, never on what else is in the batch."""
+
+    def __init__(self, config: DecodeConfig, seeds: Sequence[int]) -> None:
         self.config = config
-        self._generators = [torch.Generator().manual_seed(config.seed) for _ in range(rows)]
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def next(self, logits_BV: Tensor, greedy: Sequence[bool]) -> list[int]:
         best = logits_BV.argmax(-1).tolist()

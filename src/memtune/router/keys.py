@@ -1,108 +1,159 @@
-"""The router's keys as columns: one entry a wording, some fifty bytes each, the sketch apart."""
+"""The router's keys as columns: one entry a wording, some fifty bytes each, the vector apart.
+
+A key's number is its place. It never changes and is never given to another key: a removed key is only marked. The
+places of removed keys are won back when the memory is opened again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from memtune.config import RouterConfig
 from memtune.core.facts import wording_hash
-from memtune.router.asked import form
+from memtune.router.columns import Column, Ragged, Sorted
+from memtune.router.postings import Postings
 from memtune.router.route import Owner
-from memtune.router.words import hashed_words, sketches
 
 FORMS = ("open", "closed", "other")
-_CELLS = 1 << 20
+GIVEN, MADE, TAUGHT, NEVER = range(4)
+"""Where a wording comes from: the user, augmentation, a later lesson; or it is an example that must not fire."""
+_ROW = 0xFFFFFFFF
 
 
-def make_keys(wordings: Sequence[tuple[int, str]], width: int) -> dict[str, Tensor]:
-    """The router's tensors for a segment, from (row, wording) pairs."""
-    texts = [text for _, text in wordings]
-    words = [hashed_words(text) for text in texts]
-    hashes = np.array([wording_hash(text) for text in texts], dtype=np.uint64)
-    return {
-        "rows": torch.tensor([row for row, _ in wordings], dtype=torch.int32),
-        "hashes": torch.from_numpy(hashes.view(np.int64)),
-        "words": torch.from_numpy(np.concatenate([*words, np.empty(0, np.uint32)]).view(np.int32)),
-        "lengths": torch.tensor([len(w) for w in words], dtype=torch.int32),
-        "forms": torch.tensor([FORMS.index(form(text)) for text in texts], dtype=torch.uint8),
-        "sketches": torch.from_numpy(sketches(texts, width)).to(torch.float16),
-    }
+def make_keys(
+    wordings: Sequence[tuple[int, str]], config: RouterConfig, tags: Sequence[int] | None = None
+) -> dict[str, Tensor]:
+    """SHIM, goes when its callers have moved to entries.make_keys."""
+    from memtune.router.encoders import make_encoder
+    from memtune.router.entries import Entry, Wording
+    from memtune.router.entries import make_keys as real
+
+    rows: dict[int, list[Wording]] = {}
+    for place, (row, text) in enumerate(wordings):
+        rows.setdefault(row, []).append(Wording(text, tags[place] if tags else GIVEN))
+    entries = [Entry(rows.get(row, []), f"answer {row}") for row in range(max(rows, default=-1) + 1)]
+    return real(entries, make_encoder("lexical"), config.vectors)
 
 
 class Keys:
-    """All wordings that lead to facts, and how often each word occurs among them."""
+    """All wordings that lead to facts, how often each word occurs among them, and which share words."""
 
     def __init__(self) -> None:
-        self._owners: NDArray[np.int64] = np.empty(0, np.int64)
-        self._hashes: NDArray[np.uint64] = np.empty(0, np.uint64)
-        self._forms: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._words: NDArray[np.uint32] = np.empty(0, np.uint32)
-        self._starts: NDArray[np.int64] = np.zeros(1, np.int64)
-        self._by_hash: NDArray[np.int64] | None = None
-        self._counts: NDArray[np.int32] = np.zeros(_CELLS, np.int32)
+        self._owners, self._forms, self._tags = Column(np.int64), Column(np.uint8), Column(np.uint8)
+        self._alive = Column(np.bool_)
+        self._words = Ragged(np.uint32)
+        self._by_hash = Sorted(np.uint64)
+        self._spans: dict[int, list[tuple[int, int]]] = {}
+        """From which key to which each segment reaches."""
+        self._gone = 0
+        self.postings = Postings(self._words, self._alive)
 
     def __len__(self) -> int:
+        return len(self._owners) - self._gone
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers were ever given; the next key gets this one."""
         return len(self._owners)
 
-    def add(self, segment: int, keys: Mapping[str, Tensor], kept: NDArray[np.bool_]) -> None:
-        """Take those keys of a segment in that `kept` marks."""
-        lengths = keys["lengths"].numpy()
-        words = keys["words"].numpy().view(np.uint32)[np.repeat(kept, lengths)]
-        owners = (np.int64(segment) << 32) | keys["rows"].numpy()[kept].astype(np.int64)
-        self._owners = np.concatenate([self._owners, owners])
-        self._hashes = np.concatenate([self._hashes, keys["hashes"].numpy().view(np.uint64)[kept]])
-        self._forms = np.concatenate([self._forms, keys["forms"].numpy()[kept]])
-        self._words = np.concatenate([self._words, words])
-        self._starts = np.concatenate([self._starts, self._starts[-1] + lengths[kept].cumsum(dtype=np.int64)])
-        np.add.at(self._counts, words % _CELLS, 1)
-        self._by_hash = None
+    def add(self, segment: int, keys: Mapping[str, Tensor], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Take those keys of a segment in that `kept` marks. Returns their numbers."""
+        first = self.numbers
+        all_lengths = keys["lengths"].numpy()
+        lengths = all_lengths[kept]
+        words = keys["words"].numpy().view(np.uint32)[np.repeat(kept, all_lengths)]
+        self._owners.append((np.int64(segment) << 32) | keys["rows"].numpy()[kept].astype(np.int64))
+        self._forms.append(keys["forms"].numpy()[kept])
+        self._tags.append(keys["tags"].numpy()[kept] if "tags" in keys else np.full(len(lengths), GIVEN))
+        self._alive.append(np.ones(len(lengths), np.bool_))
+        self._words.append(words, lengths)
+        self.postings.add(first, words, lengths)
+        numbers = np.arange(first, self.numbers)
+        self._by_hash.add(keys["hashes"].numpy().view(np.uint64)[kept], numbers)
+        self._spans.setdefault(segment, []).append((first, self.numbers))
+        return numbers
+
+    def remove(self, keys: NDArray[np.int64]) -> None:
+        """Take keys out for good. Those that are gone already are passed over."""
+        keys = np.unique(keys[self._alive.values[keys]])
+        self._alive.values[keys] = False
+        self._gone += len(keys)
+        self.postings.remove(self._words.gather(keys))
+
+    def alive(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self._alive.values[keys]
+        return found
 
     def of(self, owners: Sequence[Owner]) -> NDArray[np.int64]:
-        """The keys that lead to any of these facts."""
-        packed = np.array([segment << 32 | row for segment, row in owners], np.int64)
-        return np.flatnonzero(np.isin(self._owners, packed))
+        """The keys that lead to any of these facts, ascending."""
+        rows: dict[int, list[int]] = {}
+        for segment, row in owners:
+            rows.setdefault(segment, []).append(segment << 32 | row)
+        found = [key for segment, packed in rows.items() for key in self._among(segment, packed)]
+        return np.sort(np.concatenate([np.empty(0, np.int64), *found]))
+
+    def _among(self, segment: int, packed: list[int]) -> list[NDArray[np.int64]]:
+        """A segment's keys that lead to these packed owners."""
+        spans = self._spans.get(segment, [])
+        return [
+            low + np.flatnonzero(np.isin(self._owners.values[low:high], packed) & self._alive.values[low:high])
+            for low, high in spans
+        ]
 
     def owners(self, segment: int) -> list[Owner]:
         """The facts of a segment that some key leads to."""
-        packed = np.unique(self._owners[self._owners >> 32 == segment])
-        return [(segment, int(row) & 0xFFFFFFFF) for row in packed]
-
-    def remove(self, keys: NDArray[np.int64]) -> None:
-        """Take keys out; those behind them move up."""
-        lengths = np.diff(self._starts)
-        gone = np.zeros(len(self), bool)
-        gone[keys] = True
-        of_gone = np.repeat(gone, lengths)
-        np.subtract.at(self._counts, self._words[of_gone] % _CELLS, 1)
-        self._words, self._starts = self._words[~of_gone], np.r_[0, lengths[~gone].cumsum()]
-        self._owners, self._hashes, self._forms = self._owners[~gone], self._hashes[~gone], self._forms[~gone]
-        self._by_hash = None
+        spans = self._spans.get(segment, [])
+        held = [self._owners.values[low:high][self._alive.values[low:high]] for low, high in spans]
+        return [(segment, int(o) & _ROW) for o in np.unique(np.concatenate([np.empty(0, np.int64), *held]))]
 
     def owner(self, key: int) -> Owner:
-        packed = int(self._owners[key])
-        return packed >> 32, packed & 0xFFFFFFFF
+        packed = int(self._owners.values[key])
+        return packed >> 32, packed & _ROW
 
     def words(self, key: int) -> set[int]:
-        return set(self._words[self._starts[key] : self._starts[key + 1]].tolist())
+        return set(self._words[key].tolist())
+
+    def words_of(self, keys: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """The words of these keys behind one another."""
+        found: NDArray[np.uint32] = self._words.gather(keys)
+        return found
+
+    def word_counts(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._words.lengths(keys)
+
+    def holding(self, word: int, most: int) -> NDArray[np.int64]:
+        """Some keys that hold a word."""
+        return self.postings.holding(word, most)
+
+    def frequencies(self, words: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """How many wordings hold each word."""
+        return self.postings.frequencies(words)
+
+    def packed_owners(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The facts that keys lead to, each as one number."""
+        found: NDArray[np.int64] = self._owners.values[keys]
+        return found
 
     def form(self, key: int) -> str:
-        return FORMS[self._forms[key]]
+        return FORMS[self._forms.values[key]]
+
+    def tag(self, key: int) -> int:
+        return int(self._tags.values[key])
+
+    def wording(self, text: str) -> list[int]:
+        """The keys that are this wording, the oldest first."""
+        found = self._by_hash.find(wording_hash(text))
+        return [int(key) for key in found[self._alive.values[found]]]
 
     def exact(self, wording: str) -> Owner | None:
         """The fact that was learned in this wording."""
-        if self._by_hash is None:
-            self._by_hash = np.argsort(self._hashes, kind="stable")
-        wanted: Any = np.uint64(wording_hash(wording))
-        at = int(np.searchsorted(self._hashes, wanted, sorter=self._by_hash))
-        if at == len(self) or self._hashes[self._by_hash[at]] != wanted:
-            return None
-        return self.owner(int(self._by_hash[at]))
+        leading = (key for key in self.wording(wording) if self.tag(key) != NEVER)
+        return next((self.owner(key) for key in leading), None)
 
     def frequency(self, word: int) -> int:
         """How many wordings hold this word."""
-        return int(self._counts[word % _CELLS])
+        return self.postings.frequency(word)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memtune.router.asked import Asked, Origin, asks
+
 Owner = tuple[int, int]
 """Segment and row: where a fact lives."""
 
@@ -19,13 +21,17 @@ class Proposal:
     asked: str
     recite: bool = True
     """Whether the stored answer is what is asked for; else the fact may be used, but not recited."""
+    rival: bool = False
+    """Whether it is not confirmed only because another fact fits alike."""
+    origin: Origin = "whole"
+    """Where what was asked comes from: the prompt, a part of it, or the conversation."""
 
 
 @dataclass(frozen=True)
 class Route:
     """What the router made of one prompt."""
 
-    asked: tuple[str, ...] = ()
+    asked: tuple[Asked, ...] = ()
     confirmed: tuple[Proposal, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     """Everything that was looked at, best first."""
@@ -33,3 +39,10 @@ class Route:
     """Facts that fit alike where none was confirmed: a person could say which is meant."""
     note: str = ""
     """Why nothing was looked at, where nothing was."""
+
+    @property
+    def in_short(self) -> str:
+        """What is asked in one text: as the conversation resolves it, else the whole, else the last part that asks."""
+        first = {origin: [a.text for a in self.asked if a.origin == origin] for origin in ("context", "whole", "part")}
+        asking = [text for text in first["part"] if asks(text)] or first["part"]
+        return next(iter([*first["context"][:1], *first["whole"], *asking[-1:]]), "")

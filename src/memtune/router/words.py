@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -16,8 +17,8 @@ _GRAM = 4
 _GRAM_WEIGHT = 0.35
 _COMMON_WEIGHT = 0.15
 COMMON = frozenset(
-    "a an the of in on at to for from by with as and or is are was were be been do does did have has had will would "
-    "can could should what which who whom whose when where why how please tell me my i you your it its this that "
+    "a an the of in on at to for from by with as and or is are was were be been do does did has have had will would "
+    "can could should what which who whom whose where when why how please tell me my i you your it its this that "
     "there s".split()
 )
 
@@ -34,10 +35,18 @@ def has_digit(hashed: int) -> bool:
 
 def words(text: str) -> list[str]:
     """Lower-case words without possessives and plain plurals; a number keeps its inner marks."""
-    found = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    return [_stem(word) for word in found]
+    return [stem for stem, _ in _spelled(text)]
 
 
+def _spelled(text: str) -> Iterator[tuple[str, bool]]:
+    """Stems, and whether each is written like a name: a capital that no beginning of a text explains, or a digit."""
+    for place, match in enumerate(_WORD.finditer(unicodedata.normalize("NFKC", text))):
+        word = match.group()
+        stem = _stem(word.casefold())
+        yield stem, (place > 0 and word[0].isupper()) or any(c.isdigit() for c in word)
+
+
+@lru_cache(maxsize=65_536)
 def _stem(word: str) -> str:
     word = word.replace("’", "'").removesuffix("'s")
     plural = len(word) > 3 and word.endswith("s") and not word.endswith("ss") and not any(c.isdigit() for c in word)
@@ -47,11 +56,47 @@ def _stem(word: str) -> str:
 _COMMON_STEMS = frozenset(_stem(word) for word in COMMON)
 
 
+@dataclass(frozen=True)
+class Words:
+    """The distinct words of a text that carry meaning (all of them where none does), as columns."""
+
+    hashes: NDArray[np.uint32]
+    names: NDArray[np.bool_]
+    """Which are written like names."""
+    spellings: NDArray[np.uint64]
+    """The pairs of letters in each, as bits: words that differ by a slip share most of them."""
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+
+def said(text: str) -> Words:
+    found: dict[str, bool] = {}
+    for stem, named in _spelled(text):
+        found[stem] = found.get(stem, False) or named
+    kept = {stem: named for stem, named in found.items() if stem not in _COMMON_STEMS} or found
+    return Words(
+        np.fromiter((word_hash(stem) for stem in kept), np.uint32, len(kept)),
+        np.fromiter(kept.values(), np.bool_, len(kept)),
+        np.fromiter((_letter_pairs(stem) for stem in kept), np.uint64, len(kept)),
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _letter_pairs(word: str) -> int:
+    """Pairs of neighbouring letters as bits of one number; nothing for words so short that a slip changes most."""
+    if len(word) < 5 or not word.isalpha():
+        return 0
+    framed = f"<{word}>"
+    bits = 0
+    for i in range(len(framed) - 1):
+        bits |= 1 << (zlib.crc32(framed[i : i + 2].encode()) & 63)
+    return bits
+
+
 def hashed_words(text: str) -> NDArray[np.uint32]:
     """The distinct words of a text that carry meaning, hashed; all words where none does."""
-    found = words(text)
-    kept = [word for word in found if word not in _COMMON_STEMS] or found
-    return np.fromiter(dict.fromkeys(word_hash(w) for w in kept), dtype=np.uint32)
+    return said(text).hashes
 
 
 def sketches(texts: Sequence[str], width: int) -> NDArray[np.float32]:

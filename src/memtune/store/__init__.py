@@ -2,7 +2,7 @@
 
 from memtune.store.durable import FORMAT
 from memtune.store.folder import Header, MemoryFolder
-from memtune.store.manifest import FactRef, Segment
+from memtune.store.manifest import Commit, Counts, FactRef, Point, Segment
 from memtune.store.writer import Writer
 
-__all__ = ["FORMAT", "FactRef", "Header", "MemoryFolder", "Segment", "Writer"]
+__all__ = ["FORMAT", "Commit", "Counts", "FactRef", "Header", "MemoryFolder", "Point", "Segment", "Writer"]

@@ -1,29 +1,24 @@
 """The catalogue: an SQLite index over every fact of the folder, on the writer's machine.
 
-Its rows are never changed: which of them a version holds is said by that version's manifest, and the facts
-themselves stand in the shards. So a reader is never confused by what a writer adds, an old version stays
-searchable, and the whole catalogue can be made again from manifests and shards.
+Its rows are never changed, and it may hold more than was committed: which of them a version holds is said by that
+version's manifest, and the facts themselves stand in the shards. So a reader is never confused by what a writer adds,
+an old version stays searchable, and the whole catalogue can be made again from manifests and shards.
 """
 
 from __future__ import annotations
 
 import difflib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from memtune.core.facts import Fact, normalise, wording_hash
-from memtune.store.durable import FORMAT, checksum_of, plain_errors
-from memtune.store.manifest import FactRef, Manifest, Segment
+from memtune.store.durable import FORMAT, plain_errors, step
+from memtune.store.manifest import FactRef
 
 SCHEMA = """
-CREATE TABLE versions (version INTEGER PRIMARY KEY, parent INTEGER, time TEXT NOT NULL, author TEXT NOT NULL,
-  message TEXT NOT NULL, facts INTEGER NOT NULL, added INTEGER NOT NULL, dropped INTEGER NOT NULL,
-  checksum TEXT NOT NULL);
-CREATE TABLE heads (name TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE segments (id INTEGER PRIMARY KEY AUTOINCREMENT, version INTEGER NOT NULL,
-  count INTEGER NOT NULL);
+CREATE TABLE segments (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, count INTEGER NOT NULL);
 CREATE TABLE shards (sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts (key INTEGER PRIMARY KEY, id TEXT NOT NULL, source TEXT, "group" TEXT);
 CREATE INDEX facts_by_id ON facts (id);
@@ -31,13 +26,19 @@ CREATE INDEX facts_by_source ON facts (source) WHERE source IS NOT NULL;
 CREATE INDEX facts_by_group ON facts ("group") WHERE "group" IS NOT NULL;
 CREATE TABLE phrasings (hash INTEGER, key INTEGER, PRIMARY KEY (hash, key)) WITHOUT ROWID;
 """
+NAME = "catalogue.sqlite"
 COLUMNS = {"id": "id", "source": "source", "group": '"group"'}
 """Fields of a fact that are indexed, and their columns."""
-HEAD = "main"
 SLICE = 512
 """Values in one query."""
 NEAR = 1000
 """Ids that are looked at for near ones."""
+
+
+class Holder(Protocol):
+    """A version, as far as the catalogue needs to know it."""
+
+    def holds(self, ref: FactRef) -> bool: ...
 
 
 class Catalogue:
@@ -50,7 +51,7 @@ class Catalogue:
     @classmethod
     def open(cls, folder: Path) -> Catalogue:
         with plain_errors(folder):
-            connection = _connect_to_read(folder / "catalogue.sqlite")
+            connection = _connect_to_read(folder / NAME)
             connection.execute("PRAGMA query_only = 1")
         return cls(folder, connection)
 
@@ -61,27 +62,26 @@ class Catalogue:
     def close(self) -> None:
         self._connection.close()
 
-    def head(self) -> int:
-        return int(self.rows("SELECT version FROM heads WHERE name = ?", (HEAD,))[0][0])
-
-    def checksum(self, version: int) -> str:
-        return str(self.rows("SELECT checksum FROM versions WHERE version = ?", (version,))[0][0])
-
-    def versions(self) -> list[int]:
-        return [version for (version,) in self.rows("SELECT version FROM versions ORDER BY version")]
-
-    def latest(self) -> int:
-        """The highest number that a version has."""
-        return int(self.rows("SELECT ifnull(max(version), 0) FROM versions")[0][0])
+    def segments(self) -> set[int]:
+        """Those whose facts are in it."""
+        return {number for (number,) in self.rows("SELECT id FROM segments")}
 
     def has_shard(self, digest: str) -> bool:
         return bool(self.rows("SELECT 1 FROM shards WHERE sha256 = ?", (digest,)))
 
-    def find(self, ids: Iterable[str], version: Manifest) -> dict[str, FactRef]:
+    def groups(self, version: Holder) -> dict[str | None, int]:
+        """How many facts of a version each group has."""
+        found: dict[str | None, int] = {}
+        for key, group in self.rows('SELECT key, "group" FROM facts'):
+            if version.holds(_ref(key)):
+                found[group] = found.get(group, 0) + 1
+        return found
+
+    def find(self, ids: Iterable[str], version: Holder) -> dict[str, FactRef]:
         found = self._matches("SELECT id, key FROM facts WHERE id IN", map(writable, ids))
         return {id_: ref for id_, ref in found if version.holds(ref)}
 
-    def with_wordings(self, hashes: Iterable[int], version: Manifest) -> Iterator[tuple[int, FactRef]]:
+    def with_wordings(self, hashes: Iterable[int], version: Holder) -> Iterator[tuple[int, FactRef]]:
         """Facts that have, or once had, these wordings, segment by segment."""
         signed = (_signed(hash_) for hash_ in hashes)
         for hash_, ref in self._matches("SELECT hash, key FROM phrasings WHERE hash IN", signed):
@@ -95,12 +95,12 @@ class Catalogue:
             for value, key in self.rows(f"{query} ({','.join('?' * len(part))}) ORDER BY key", part):
                 yield value, _ref(key)
 
-    def candidates(self, where: Mapping[str, str], version: Manifest) -> Iterator[FactRef] | None:
+    def candidates(self, where: Mapping[str, str], version: Holder) -> Iterator[FactRef] | None:
         """By one indexed condition, the facts that can meet them all, in order; None when none is indexed."""
         indexed = [name for name in ("id", "question", "source", "group") if name in where]
         return self._indexed(indexed[0], where[indexed[0]], version) if indexed else None
 
-    def _indexed(self, name: str, value: str, version: Manifest) -> Iterator[FactRef]:
+    def _indexed(self, name: str, value: str, version: Holder) -> Iterator[FactRef]:
         given: str | int = value
         if name == "question":
             table, column, given = "phrasings", "hash", _signed(wording_hash(value))
@@ -112,7 +112,7 @@ class Catalogue:
             yield from (ref for (key,) in keys if version.holds(ref := _ref(key)))
             after = keys[-1][0]
 
-    def near_ids(self, id: str, version: Manifest) -> list[str]:  # noqa: A002
+    def near_ids(self, id: str, version: Holder) -> list[str]:  # noqa: A002
         id = writable(id)  # noqa: A001
         around = [
             *self.rows(f"SELECT id, key FROM facts WHERE id >= ? ORDER BY id LIMIT {NEAR}", (id,)),
@@ -125,34 +125,49 @@ class WritableCatalogue(Catalogue):
     """Writing: one transaction from `begin` to `commit` or `rollback`."""
 
     @classmethod
-    def create(cls, folder: Path) -> None:
-        """An empty catalogue, durable and closed."""
-        connection = sqlite3.connect(folder / "catalogue.sqlite", isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(f"BEGIN; PRAGMA user_version = {FORMAT}; {SCHEMA}")
-            connection.execute("INSERT INTO heads VALUES (?, 0)", (HEAD,))
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
+    def create(cls, folder: Path, name: str = NAME) -> WritableCatalogue:
+        """An empty catalogue."""
+        catalogue = cls(folder, sqlite3.connect(folder / name, isolation_level=None))
+        catalogue._tune()
+        catalogue._lay_out()
+        return catalogue
+
+    @classmethod
+    def in_memory(cls, folder: Path) -> WritableCatalogue:
+        """For readers that have no catalogue of their own."""
+        catalogue = cls(folder, sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+        catalogue._lay_out()
+        return catalogue
 
     @classmethod
     def open(cls, folder: Path) -> WritableCatalogue:
         with plain_errors(folder):
-            connection = _connect(folder / "catalogue.sqlite", "mode=rw")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -32768")
-            connection.execute("PRAGMA wal_autocheckpoint = 4000")
-            connection.execute("PRAGMA journal_size_limit = 67108864")
-        return cls(folder, connection)
+            catalogue = cls(folder, _connect(folder / NAME, "mode=rw"))
+            catalogue._tune()
+        return catalogue
+
+    def _tune(self) -> None:
+        for setting in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "cache_size = -32768",
+            "wal_autocheckpoint = 4000",
+            "journal_size_limit = 67108864",
+        ):
+            self._connection.execute(f"PRAGMA {setting}")
+
+    def _lay_out(self) -> None:
+        self._connection.executescript(f"BEGIN; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;")
 
     def begin(self) -> None:
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        self._connection.execute("COMMIT")
+        if self._connection.in_transaction:
+            step("catalogue: commit")
+            self._connection.execute("COMMIT")
+            step("catalogue: committed")
 
     def rollback(self) -> None:
         if self._connection.in_transaction:
@@ -166,29 +181,38 @@ class WritableCatalogue(Catalogue):
     def add_shard(self, digest: str, size: int, version: int) -> None:
         self._connection.execute("INSERT OR IGNORE INTO shards VALUES (?, ?, ?)", (digest, size, version))
 
-    def add_segment(self, facts: Sequence[Fact], version: int) -> int:
-        """The number of a new segment, whose facts are now in the catalogue."""
-        write = self._connection
-        segment = write.execute("INSERT INTO segments (version, count) VALUES (?, ?)", (version, len(facts))).lastrowid
-        assert segment is not None
+    def add_segment(self, segment: int, facts: Iterable[Fact], version: int) -> None:
+        """Put a segment's facts into the catalogue."""
         keyed = [(_key(FactRef(segment, row)), fact) for row, fact in enumerate(facts)]
+        write = self._connection
+        write.execute("INSERT INTO segments VALUES (?, ?, ?)", (segment, version, len(keyed)))
         write.executemany("INSERT INTO facts VALUES (?, ?, ?, ?)", ((k, f.id, f.source, f.group) for k, f in keyed))
-        self.add_wordings(keyed)
-        return segment
+        rows = {(_signed(wording_hash(text)), key) for key, fact in keyed for text in texts(fact)}
+        write.executemany("INSERT OR IGNORE INTO phrasings VALUES (?, ?)", sorted(rows))
 
-    def add_wordings(self, facts: Iterable[tuple[int, Fact]]) -> None:
-        rows = {(_signed(wording_hash(text)), key) for key, fact in facts for text in texts(fact)}
-        self._connection.executemany("INSERT OR IGNORE INTO phrasings VALUES (?, ?)", sorted(rows))
+    def reindex(self, segment: int, facts: Iterable[Fact]) -> None:
+        """Other facts in the rows of a segment."""
+        ((version,),) = self.rows("SELECT version FROM segments WHERE id = ?", (segment,))
+        self.remove_segments([segment])
+        self.add_segment(segment, facts, version)
 
-    def add_version(self, manifest: Manifest, sealed: bytes, added: int, dropped: int) -> None:
-        said = (manifest.version, manifest.parent, manifest.time, manifest.author, manifest.message)
-        row = (*said, manifest.facts, added, dropped, checksum_of(sealed))
-        self._connection.execute(f"INSERT INTO versions VALUES ({','.join('?' * len(row))})", row)
-        self._connection.execute("UPDATE heads SET version = ? WHERE name = ?", (manifest.version, HEAD))
+    def remove_after(self, version: int) -> None:
+        """Forget what was prepared for versions that never came to be."""
+        self._connection.execute("DELETE FROM shards WHERE version > ?", (version,))
+        late = [number for (number,) in self.rows("SELECT id FROM segments WHERE version > ?", (version,))]
+        self.remove_segments(late)
 
+    def remove_segments(self, numbers: Collection[int]) -> None:
+        if not numbers:
+            return
+        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY)")
+        self._connection.execute("DELETE FROM gone")
+        self._connection.executemany("INSERT INTO gone VALUES (?)", ((number,) for number in numbers))
+        for table, segment in (("facts", "key >> 32"), ("phrasings", "key >> 32"), ("segments", "id")):
+            self._connection.execute(f"DELETE FROM {table} WHERE {segment} IN (SELECT id FROM gone)")
 
-def keyed(segment: Segment, row: int, fact: Fact) -> tuple[int, Fact]:
-    return _key(FactRef(segment.id, row)), fact
+    def remove_shards(self, digests: Iterable[str]) -> None:
+        self._connection.executemany("DELETE FROM shards WHERE sha256 = ?", ((digest,) for digest in digests))
 
 
 def texts(fact: Fact) -> tuple[str, ...]:
@@ -218,7 +242,7 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         except sqlite3.OperationalError:
             continue
         try:
-            connection.execute("SELECT version FROM heads").fetchall()
+            connection.execute("SELECT count(*) FROM segments").fetchall()
             return connection
         except sqlite3.OperationalError as error:
             connection.close()

@@ -10,32 +10,51 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from memtune.errors import FolderDamaged, FolderError, FolderTooNew, NoSpace
 
-FORMAT = 1
+FORMAT = 2
 """The format of memory folders that this version of memtune writes, and the newest that it reads."""
 
 TEMPORARY = ".tmp"
 SEAL = b',"checksum":"'
 
+fault: Callable[[str], None] | None = None
+"""What the harness of faults puts here is called at every named step of writing: to die, or to fail."""
 
-def write_file(path: Path, data: bytes) -> None:
+
+def step(name: str) -> None:
+    """A point at which a process may be killed or a disk may fail."""
+    if fault is not None:
+        fault(name)
+
+
+def write_file(path: Path, data: bytes, what: str) -> None:
     """The whole file or none of it. Its name is durable once `sync_folder` has been called on its folder."""
     temporary = path.with_name(path.name + TEMPORARY)
     try:
+        step(f"{what}: write")
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
+            step(f"{what}: sync")
             sync_file(file.fileno())
+        step(f"{what}: name")
         temporary.replace(path)
+        step(f"{what}: named")
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_file(path: Path, what: str) -> None:
+    step(f"{what}: remove")
+    path.unlink(missing_ok=True)
 
 
 def sync_file(descriptor: int) -> None:
@@ -49,6 +68,7 @@ def sync_file(descriptor: int) -> None:
 
 def sync_folder(path: Path) -> None:
     """Make names that were created, replaced or removed in this folder durable."""
+    step("folder: sync")
     if sys.platform == "win32":  # folders cannot be opened there; NTFS journals names by itself
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -56,6 +76,11 @@ def sync_folder(path: Path) -> None:
         sync_file(descriptor)
     finally:
         os.close(descriptor)
+
+
+def now() -> str:
+    """The time, as it is written into everything."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def seal(document: Mapping[str, Any], *, indent: int | None = None) -> bytes:
@@ -99,13 +124,16 @@ def plain_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise no_space(folder) from error
-        raise FolderError(f"{error.filename or folder}: {error.strerror or error}") from error
+        denied = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+        hint = "it can be read, but not be written to; copy it to where it can" if denied else None
+        raise FolderError(f"{error.filename or folder}: {error.strerror or error}", hint=hint) from error
     except sqlite3.OperationalError as error:
         if "full" in str(error) or ("disk I/O" in str(error) and _nothing_free(folder)):
             raise no_space(folder) from error
         raise FolderError(f"{folder / 'catalogue.sqlite'}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise FolderDamaged(f"{folder / 'catalogue.sqlite'} is damaged: {error}") from error
+        hint = f"`memtune repair --memory {folder}` makes it anew"
+        raise FolderDamaged(f"{folder / 'catalogue.sqlite'} is damaged: {error}", hint=hint) from error
 
 
 def no_space(folder: Path) -> NoSpace:

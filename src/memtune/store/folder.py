@@ -1,47 +1,43 @@
 """A memory folder: facts, experts and history for one backbone.
 
     memory.json                     format, backbone identity, settings
-    catalogue.sqlite                the index over all facts, and the versions; on the writer's machine
+    refs.json                       which version each branch and tag stands for; replaced as a whole
+    manifests/<version>-<sum>.json  immutable; which shards and rows a version consists of
     shards/<sha256>.safetensors     immutable tensors and facts
-    manifests/<version>.json        immutable; which shards and rows a version consists of
+    audit.jsonl                     who did what, each line chained to the one before
+    catalogue.sqlite                the writer's index over all facts; can be made again from the rest
     writer.lock                     held by the one writer
 
-A commit writes shards, then the manifest, syncs both, and then flips one row of the catalogue: a reader sees
-the old version or the new one. What a crash leaves behind belongs to no version and is swept up by the next
-writer.
+A commit writes shards, then the manifest, the audit log and the catalogue, syncs them, and then replaces the
+references: a reader sees the old version or the new one, and needs no database for it. What a crash leaves behind
+belongs to no version and is swept up by the next writer.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtune.core.facts import Fact, wording_hash
-from memtune.errors import FolderDamaged, FolderLocked, NotFound, UnknownFact, UsageError
-from memtune.store import verify
+from memtune.errors import FolderDamaged, FolderLocked, FolderTooOld, NotFound, UnknownFact, UsageError
+from memtune.store import layout, refs, verify
 from memtune.store.catalogue import COLUMNS, Catalogue, WritableCatalogue, same_question, texts
-from memtune.store.durable import (
-    FORMAT,
-    TEMPORARY,
-    checksum_of,
-    plain_errors,
-    seal,
-    sync_folder,
-    unseal,
-    write_file,
-)
+from memtune.store.catalogue import NAME as CATALOGUE
+from memtune.store.durable import FORMAT, plain_errors, unseal
+from memtune.store.layout import Header, clear, lay_out, make_room
 from memtune.store.lock import WriterLock
-from memtune.store.manifest import FactRef, Manifest, Segment
+from memtune.store.manifest import NOTHING, FactRef, Manifest, Point, Segment
+from memtune.store.manifests import Manifests
 from memtune.store.records import ROOM as FACTS
 from memtune.store.records import Records
+from memtune.store.refs import MAIN, Refs
+from memtune.store.repair import rebuild_catalogue
 from memtune.store.shards import Shards
 from memtune.store.writer import Writer
 
@@ -49,27 +45,24 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
-class Header:
-    """What holds for every version."""
-
-    backbone: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    created: str
-    format: int = FORMAT
-
-
 class MemoryFolder:
     """A memory at one of its versions. Reading never waits for a writer."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, at: str | None = None) -> None:
         self.path = path
         self.header = header
+        self.author: str | None = None
+        """Who signs what is written through this object; the user of this process if nobody is named."""
         self.shards = Shards(path / "shards")
-        self.catalogue = Catalogue.open(path)
+        self.manifests = Manifests(path / "manifests")
         self.manifest = Manifest()
+        self._catalogue: Catalogue | None = None
+        self._signature = refs.signature(path)
+        self.refs = Refs.read(path)
+        self.branch: str | None = at if at in self.refs.branches else None if at else MAIN
+        """The branch that this object follows; None where it stands still, at a version or a tag."""
         try:
-            self.refresh()
+            self._move(self.resolve(at or MAIN))
         except BaseException:
             self.close()
             raise
@@ -77,25 +70,26 @@ class MemoryFolder:
     @classmethod
     def create(cls, path: str | Path, *, backbone: Mapping[str, Any], settings: Mapping[str, Any]) -> MemoryFolder:
         """An empty memory in a folder that is new or empty."""
-        path = Path(path)
+        path, at = refs.parse_address(path)
+        if at not in (None, MAIN):
+            raise NotFound(f"{path} holds no memory, so there is no '{at}' in it", hint=f"make {path} first")
         with plain_errors(path):
-            _make_room(path)
-            lock = WriterLock(path / "writer.lock")
-            lock.acquire()
-            try:
-                _lay_out(path, json.loads(json.dumps({"backbone": dict(backbone), "settings": dict(settings)})))
-            except (OSError, sqlite3.Error):
-                if not cls.exists(path):
-                    _clear(path)
-                raise
-            finally:
-                lock.release()
+            make_room(path)
+            with WriterLock.held(path) as lock:
+                try:
+                    lay_out(path, json.loads(json.dumps({"backbone": dict(backbone), "settings": dict(settings)})))
+                except (OSError, sqlite3.Error):
+                    if not cls.exists(path):
+                        clear(path)
+                    raise
+                finally:
+                    lock.finished = True
         return cls.open(path)
 
     @classmethod
     def open(cls, path: str | Path) -> MemoryFolder:
-        """The newest version of a memory."""
-        path = Path(path)
+        """A memory at its newest version, or at the one that is named: `DIR@v12`, `DIR@branch`, `DIR@tag`."""
+        path, at = refs.parse_address(path)
         if not cls.exists(path):
             raise NotFound(f"{path} holds no memory", hint=f"memtune learn FACTS --memory {path} makes one")
         with plain_errors(path):
@@ -105,32 +99,33 @@ class MemoryFolder:
                 header = Header(**document)
             except TypeError:
                 raise FolderDamaged(f"{file} is damaged: it describes no memory") from None
-            if not (path / "catalogue.sqlite").is_file():
-                raise FolderDamaged(f"{path / 'catalogue.sqlite'} is missing")
-            return cls(path, header)
+            if header.format < FORMAT:
+                raise FolderTooOld(
+                    f"{path} was made by an earlier version of memtune: format {header.format}, not {FORMAT}",
+                    hint="learn its facts anew, or use the version of memtune that made it",
+                )
+            return cls(path, header, at)
 
     @classmethod
     def discard(cls, path: str | Path) -> None:
         """Take away a memory that never had a version; one that somebody is writing to stays."""
-        path = Path(path)
-        lock = WriterLock(path / "writer.lock")
-        with plain_errors(path), suppress(FolderLocked):
-            lock.acquire()
-            try:
-                with cls.open(path) as memory:
-                    empty = memory.version == 0
-                if empty:
-                    _clear(path)
-            finally:
-                lock.release()
+        path = refs.parse_address(path)[0]
+        with plain_errors(path), suppress(FolderLocked), WriterLock.held(path) as lock:
+            with cls.open(path) as memory:
+                empty = memory.refs.latest == 0
+            if empty:
+                clear(path)
+            lock.finished = True
 
     @staticmethod
     def exists(path: str | Path) -> bool:
-        return (Path(path) / "memory.json").is_file()
+        return layout.exists(refs.parse_address(path)[0])
 
     def close(self) -> None:
         self.shards.close()
-        self.catalogue.close()
+        if self._catalogue is not None:
+            self._catalogue.close()
+            self._catalogue = None
 
     def __enter__(self) -> MemoryFolder:
         return self
@@ -148,54 +143,138 @@ class MemoryFolder:
     def segments(self) -> tuple[Segment, ...]:
         return self.manifest.segments
 
+    def resolve(self, name: str) -> Point:
+        """What a branch, a tag or a number stands for."""
+        if name in self.refs.branches:
+            return self.refs.branches[name]
+        if name in self.refs.tags:
+            return self.refs.tags[name]
+        version = refs.number(name)
+        if version is None or version > self.refs.latest:
+            raise self.refs.unknown(name)
+        if version == 0:
+            return NOTHING
+        found = self.manifests.points(version)
+        if len(found) > 1:  # history is being rewritten: only one of them is still led to
+            found = [p for p, _ in self.manifests.ancestors(*self.refs.points) if p.version == version]
+        if not found:
+            raise self.refs.unknown(name)
+        return found[0]
+
     def current_version(self) -> int:
         """The newest version, which may be later than the one this object stands at."""
-        return self.catalogue.head()
+        if self.branch is None:
+            return self.version
+        with plain_errors(self.path):
+            return Refs.read(self.path).at(self.branch).version
 
     def refresh(self) -> bool:
-        """Move to the newest version; True if that changed anything."""
-        newest = self.current_version()
-        if newest == self.version:
-            return False
-        manifest = self.read_manifest(newest)
-        known = {digest for segment in self.segments for digest in segment.shards.values()}
-        for segment in manifest.segments:
-            for digest in segment.shards.values():
-                if digest not in known and not self.shards.file(digest).is_file():
-                    raise FolderDamaged(f"{self.shards.file(digest)} is missing")
+        """Move to the newest version of the branch; True if that changed anything. Costs next to nothing if not."""
+        with plain_errors(self.path):
+            found = refs.signature(self.path)
+            if found == self._signature:
+                return False
+            newest = Refs.read(self.path)
+            before = self.manifest.point
+            if self.branch is not None:
+                try:
+                    self._move(newest.at(self.branch))
+                except FolderDamaged:
+                    if refs.signature(self.path) == found:  # else it went while this was reading: look again
+                        raise
+                    return self.refresh()
+            self.refs, self._signature = newest, found
+            return self.manifest.point != before
+
+    def stand_at(self, refs_: Refs, manifest: Manifest | None) -> None:
+        """What the writer of this object has just made."""
+        self._signature = refs.signature(self.path)
+        self.refs = refs_
+        if manifest is not None:
+            self.manifest = manifest
+            self._index()
+        elif self.branch is not None and self.branch in refs_.branches:
+            self._move(refs_.branches[self.branch])
+
+    def switch(self, branch: str) -> None:
+        """Follow another branch."""
+        self._move(self.refs.at(branch))
+        self.branch = branch
+
+    def _move(self, point: Point) -> None:
+        if point == self.manifest.point:
+            return
+        manifest = self.manifests.read(point, self.manifest)
+        if missing := self.shards.missing(manifest.digests - self.manifest.digests):
+            raise FolderDamaged(f"{self.shards.file(missing[0])} is missing")
         self.manifest = manifest
-        return True
-
-    def read_manifest(self, version: int) -> Manifest:
-        path = self.manifest_file(version)
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise FolderDamaged(f"{path} is missing") from None
-        manifest = Manifest.decode(path, data)
-        if self.catalogue.checksum(version) != checksum_of(data):
-            raise FolderDamaged(f"{path} is damaged: it is not the manifest that was committed")
-        return manifest
-
-    def manifest_file(self, version: int) -> Path:
-        return self.path / "manifests" / f"{version}.json"
+        self._index()
 
     @contextmanager
-    def writer(self) -> Iterator[Writer]:
-        """The one writer, at the newest version. What it did not commit is undone at the end."""
-        lock = WriterLock(self.path / "writer.lock")
-        with plain_errors(self.path):
-            lock.acquire()
-        finished = False
-        try:
+    def writer(self, *, anywhere: bool = False) -> Iterator[Writer]:
+        """The one writer, at the newest version. What it did not commit is undone at the end.
+
+        `anywhere`: where no version is made, one may also write from an old one.
+        """
+        if self.branch is None and not anywhere:
+            raise UsageError(
+                f"version {self.version} of {self.path} is read-only",
+                hint=f"`memtune branch NAME --at v{self.version}` makes a branch of it that can be written to",
+            )
+        with WriterLock.held(self.path) as lock:
             self.refresh()
-            writer = Writer(self, sweep=lock.abandoned)
+            writer = Writer(self, self._writable_catalogue(), sweep=lock.abandoned)
             try:
                 yield writer
             finally:
-                finished = writer.close()
-        finally:
-            lock.release(finished=finished)
+                lock.finished = writer.close()
+
+    def _writable_catalogue(self) -> WritableCatalogue:
+        """The catalogue, made anew where it is gone or does not know every segment of this version."""
+        if (self.path / CATALOGUE).is_file():
+            catalogue = WritableCatalogue.open(self.path)
+            with plain_errors(self.path):
+                if not self.manifest.held.keys() - catalogue.segments():
+                    return catalogue
+            catalogue.close()
+        with plain_errors(self.path):
+            rebuild_catalogue(self)
+        return WritableCatalogue.open(self.path)
+
+    # the catalogue
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The index over all facts: the writer's, or, where that is not on this machine, one in memory."""
+        if self._catalogue is None:
+            self._catalogue = self._open_catalogue()
+            self._index()
+        return self._catalogue
+
+    def _open_catalogue(self) -> Catalogue:
+        with plain_errors(self.path):
+            if (self.path / CATALOGUE).is_file() and self.refs.host == socket.gethostname():
+                catalogue = Catalogue.open(self.path)
+                if lacking := self.manifest.held.keys() - catalogue.segments():
+                    catalogue.close()
+                    raise FolderDamaged(
+                        f"{self.path / CATALOGUE} lacks {len(lacking)} segments of version {self.version}",
+                        hint=f"`memtune repair --memory {self.path}` makes it again",
+                    )
+                return catalogue
+            return WritableCatalogue.in_memory(self.path)
+
+    def _index(self) -> None:
+        """Keep an index in memory up with the version."""
+        if isinstance(self._catalogue, WritableCatalogue):
+            for number in sorted(self.manifest.held.keys() - self._catalogue.segments()):
+                self._catalogue.add_segment(number, self.records(number), self.version)
+
+    def reopen_catalogue(self) -> None:
+        """Another file stands in its place."""
+        if self._catalogue is not None:
+            self._catalogue.close()
+        self._catalogue = None
 
     # shards
 
@@ -277,46 +356,3 @@ def _has(fact: Fact, name: str, value: str) -> bool:
         return same_question(fact, value)
     own = fact.to_row().get(name)
     return own is not None and (own if isinstance(own, str) else json.dumps(own)) == value
-
-
-_OURS = {"shards", "manifests", "writer.lock", "memory.json" + TEMPORARY}
-
-
-def _clear(path: Path) -> None:
-    """memory.json goes first: without it, what is left of a clearing that broke off is no memory."""
-    (path / "memory.json").unlink(missing_ok=True)
-    for leftover in path.glob("catalogue.sqlite*"):
-        leftover.unlink()
-    for name in ("shards", "manifests"):
-        shutil.rmtree(path / name, ignore_errors=True)
-    with suppress(OSError):  # where a file that is open cannot be removed, or somebody has put another one there
-        (path / "writer.lock").unlink()
-        path.rmdir()
-
-
-def _make_room(path: Path) -> None:
-    """The folder itself. One in which an earlier creation broke off is begun again."""
-    if MemoryFolder.exists(path):
-        raise UsageError(f"{path} already holds a memory", hint="open it, or choose another folder")
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file, not a folder")
-    path.mkdir(parents=True, exist_ok=True)
-    unknown = {f.name for f in path.iterdir() if not f.name.startswith("catalogue.sqlite")} - _OURS
-    if unknown or any(f for name in ("shards", "manifests") if (path / name).is_dir() for f in (path / name).iterdir()):
-        raise UsageError(f"{path} is not empty and holds no memory", hint="choose a new or an empty folder")
-
-
-def _lay_out(path: Path, described: Mapping[str, Any]) -> None:
-    """memory.json comes last: before it, there is no memory."""
-    if MemoryFolder.exists(path):
-        raise UsageError(f"{path} already holds a memory", hint="another process has just made it")
-    for leftover in path.glob("catalogue.sqlite*"):
-        leftover.unlink()
-    for name in ("shards", "manifests"):
-        (path / name).mkdir(exist_ok=True)
-    WritableCatalogue.create(path)
-    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    write_file(path / "memory.json", seal({"format": FORMAT, "created": created, **described}, indent=1))
-    sync_folder(path)
-    with suppress(OSError):  # the folder's own name, in a parent that may not be ours to open
-        sync_folder(path.resolve().parent)

@@ -1,15 +1,22 @@
-"""What one version of a memory consists of: an immutable file that names its segments and their shards."""
+"""What one version of a memory consists of, and the immutable file that says so.
+
+A manifest names only what differs from its parent; every so often one names everything (a checkpoint). So ten
+thousand single updates write some megabytes, and reading a version opens a bounded number of small files.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from memtune.errors import FolderDamaged, UsageError
-from memtune.store.durable import FORMAT, seal, unseal
+from memtune.store.durable import FORMAT, seal
+
+CHAIN = 256
+"""Manifests that name differences only, one behind the other, at most."""
 
 
 class FactRef(NamedTuple):
@@ -17,6 +24,17 @@ class FactRef(NamedTuple):
 
     segment: int
     row: int
+
+
+class Point(NamedTuple):
+    """A version and the checksum of its manifest."""
+
+    version: int
+    checksum: str
+
+
+NOTHING = Point(0, "")
+"""Version 0, the empty memory, has no manifest."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,9 @@ class Segment:
         """How many facts of it this version holds."""
         return self.count - len(self.dropped)
 
+    def holds(self, row: int) -> bool:
+        return 0 <= row < self.count and row not in self.dropped
+
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,
@@ -52,49 +73,113 @@ class Segment:
         return cls(data["id"], data["count"], data["shards"], frozenset(_rows(data["dropped"])))
 
 
+class Segments(dict[int, Segment]):
+    """Segments by number."""
+
+    def holds(self, ref: FactRef) -> bool:
+        segment = self.get(ref.segment)
+        return segment is not None and segment.holds(ref.row)
+
+
 @dataclass(frozen=True)
-class Manifest:
-    """One version. Version 0 is the empty memory and has no file."""
+class Counts:
+    """What a version changed in its parent, in facts."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What is known of a version without its facts."""
 
     version: int = 0
-    parent: int | None = None
+    parents: tuple[Point, ...] = ()
     time: str = ""
     author: str = ""
     message: str = ""
-    segments: tuple[Segment, ...] = ()
+    act: str = ""
+    """What made it: learn, update, phrase, forget, merge, rollback, …"""
+    branch: str = ""
+    """The branch that it was made on."""
+    counts: Counts = Counts()
+    facts: int = 0
+    """All facts that it holds."""
 
-    @cached_property
-    def by_id(self) -> dict[int, Segment]:
-        return {segment.id: segment for segment in self.segments}
+    @property
+    def parent(self) -> int | None:
+        return self.parents[0].version if self.parents else None
 
-    @cached_property
+    def to_json(self) -> dict[str, Any]:
+        said = {name: getattr(self, name) for name in ("version", "time", "author", "message", "act", "branch")}
+        return said | {"parents": [list(p) for p in self.parents], "counts": asdict(self.counts), "facts": self.facts}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Commit:
+        said = {name: document[name] for name in ("version", "time", "author", "message", "act", "branch", "facts")}
+        return cls(**said, parents=tuple(Point(*p) for p in document["parents"]), counts=Counts(**document["counts"]))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One version with its segments."""
+
+    commit: Commit = Commit()
+    checksum: str = ""
+    held: Segments = field(default_factory=Segments)
+    chain: int = 0
+    """Manifests before this one up to the last that names everything."""
+
+    @property
+    def version(self) -> int:
+        return self.commit.version
+
+    @property
+    def point(self) -> Point:
+        return Point(self.version, self.checksum)
+
+    @property
     def facts(self) -> int:
-        return sum(segment.facts for segment in self.segments)
+        return self.commit.facts
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """In the order in which they were added."""
+        return tuple(self.held[number] for number in sorted(self.held))
 
     def segment(self, id: int) -> Segment:  # noqa: A002
         try:
-            return self.by_id[id]
+            return self.held[id]
         except KeyError:
             raise UsageError(f"version {self.version} has no segment {id}") from None
 
     def holds(self, ref: FactRef) -> bool:
-        segment = self.by_id.get(ref.segment)
-        return segment is not None and 0 <= ref.row < segment.count and ref.row not in segment.dropped
+        return self.held.holds(ref)
 
-    def encode(self) -> bytes:
-        head = {"format": FORMAT, "version": self.version, "parent": self.parent, "time": self.time}
-        said = {"author": self.author, "message": self.message}
-        return seal(head | said | {"segments": [segment.to_json() for segment in self.segments]})
+    @cached_property
+    def digests(self) -> set[str]:
+        return {digest for segment in self.held.values() for digest in segment.shards.values()}
 
-    @classmethod
-    def decode(cls, path: Path, data: bytes) -> Manifest:
-        document = unseal(path, data)
-        try:
-            segments = tuple(Segment.from_json(segment) for segment in document["segments"])
-            fields = {name: document[name] for name in ("version", "parent", "time", "author", "message")}
-        except (KeyError, TypeError):
-            raise FolderDamaged(f"{path} is damaged: it is no manifest") from None
-        return cls(**fields, segments=segments)
+
+def encode(commit: Commit, held: Segments, parent: Manifest) -> tuple[bytes, int]:
+    """The file of a version, and how many manifests it leans on."""
+    chain = parent.chain + 1 if parent.version and parent.chain < CHAIN else 0
+    base = parent.held if chain else Segments()
+    changed = [held[number].to_json() for number in sorted(held) if held[number] != base.get(number)]
+    removed = sorted(base.keys() - held.keys())
+    body = {"chain": chain, "segments": changed, "removed": removed}
+    return seal({"format": FORMAT} | commit.to_json() | body), chain
+
+
+def apply(path: Path, document: Mapping[str, Any], held: Segments) -> None:
+    """Turn the segments of a version's parent into its own."""
+    try:
+        held.update((segment["id"], Segment.from_json(segment)) for segment in document["segments"])
+        for number in document["removed"]:
+            del held[number]
+    except (KeyError, TypeError):
+        raise FolderDamaged(f"{path} is damaged: it is no manifest") from None
 
 
 def _runs(rows: Iterable[int]) -> list[int | list[int]]:

@@ -16,6 +16,7 @@ from memtune.core.facts import Fact
 from memtune.errors import FolderDamaged, InputError
 
 ROOM = "facts"
+_decode = json.JSONDecoder().decode
 
 
 def encode(lines: Sequence[bytes]) -> bytes:
@@ -54,7 +55,7 @@ def to_line(fact: Fact) -> bytes:
 
 
 def from_line(line: bytes) -> Fact:
-    record = json.loads(line)
+    record = _decode(line.decode())
     return Fact(**record | {"phrasings": tuple(record.get("phrasings", ()))})
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memtune.errors import FolderDamaged
-from memtune.store.durable import sync_folder, write_file
+from memtune.store.durable import step, sync_folder, write_file
 from memtune.store.records import Records
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SUFFIX = ".safetensors"
 OPEN = 64
 """Shards of each sort that are kept open."""
+_FEW = 64
 
 T = TypeVar("T")
 
@@ -78,11 +80,30 @@ class Shards:
     def file(self, digest: str) -> Path:
         return self.path / f"{digest}{SUFFIX}"
 
-    def put(self, data: bytes) -> str:
+    def put(self, digest: str, data: bytes) -> None:
         """Write a shard; its name is durable after `sync`. One that is there already is written anew."""
-        digest = hashlib.sha256(data).hexdigest()
-        write_file(self.file(digest), data)
-        return digest
+        write_file(self.file(digest), data, "shard")
+
+    def take(self, digest: str, source: Shards) -> int:
+        """A shard of another folder, checked: shared where the disk allows it, else copied. Its size."""
+        source.check(digest)
+        origin, own = source.file(digest), self.file(digest)
+        step("shard: take")
+        try:
+            if not own.exists():
+                os.link(origin, own)
+        except OSError:
+            write_file(own, origin.read_bytes(), "shard")
+        step("shard: taken")
+        return own.stat().st_size
+
+    def missing(self, digests: Collection[str]) -> list[str]:
+        """Those that have no file."""
+        if len(digests) < _FEW:
+            return [digest for digest in digests if not self.file(digest).is_file()]
+        with os.scandir(self.path) as entries:
+            there = {entry.name for entry in entries}
+        return [digest for digest in digests if f"{digest}{SUFFIX}" not in there]
 
     def sync(self) -> None:
         sync_folder(self.path)
@@ -98,13 +119,13 @@ class Shards:
             if digest in opened:
                 opened.move_to_end(digest)
                 return opened[digest]
-            self._check(digest)
+            self.check(digest)
             opened[digest] = read(self.file(digest))
             if len(opened) > OPEN:
                 opened.popitem(last=False)  # closed when its last reader lets go of it
             return opened[digest]
 
-    def _check(self, digest: str) -> None:
+    def check(self, digest: str) -> None:
         """Nothing is ever computed from a shard whose checksum does not hold."""
         if digest not in self._checked:
             if problem := self.problem(digest):
@@ -126,6 +147,10 @@ class Shards:
         with self._lock:
             self._tensors.clear()
             self._records.clear()
+
+
+def digest_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _digest(path: Path) -> str:

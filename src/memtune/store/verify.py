@@ -1,16 +1,23 @@
-"""Checking a memory folder: every checksum, and that manifests, shards and catalogue say the same."""
+"""Checking a memory folder: every checksum, and that manifests, shards, catalogue and audit log say the same."""
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from memtune.core.facts import wording_hash
 from memtune.errors import FolderError
+from memtune.store import audit
+from memtune.store.catalogue import WritableCatalogue
 from memtune.store.durable import plain_errors, unseal
-from memtune.store.manifest import Manifest, Segment
+from memtune.store.manifest import Manifest, Point, Segment
 from memtune.store.records import ROOM as FACTS
 from memtune.store.records import Records
+from memtune.store.refs import Refs
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -18,26 +25,27 @@ if TYPE_CHECKING:
 
 def problems(folder: MemoryFolder) -> list[str]:
     """What does not hold, as text."""
-    found = [*_header(folder), *_catalogue(folder)]
-    manifests = []
-    for version in folder.catalogue.versions():
-        try:
-            manifests.append(folder.read_manifest(version))
-        except FolderError as error:
-            found.append(error.message)
-    damaged = {}
-    for digest in sorted({d for m in manifests for segment in m.segments for d in segment.shards.values()}):
-        if problem := folder.shards.problem(digest):
-            damaged[digest] = problem
+    refs, found = _refs(folder)
+    found += [*_header(folder), *audit.problems(folder.path, refs.audit)]
+    tips, segments, more = _versions(folder, refs)
+    found += more
+    digests = {digest for segment in segments.values() for digest in segment.shards.values()}
+    damaged = {digest: problem for digest in sorted(digests) if (problem := folder.shards.problem(digest))}
     found += damaged.values()
-    for manifest in manifests:
-        found += _version(folder, manifest)
-    for segment in _distinct(manifests):
-        if segment.shards.get(FACTS) not in damaged:
-            found += _segment(folder, segment)
-    if manifests and manifests[-1].version == folder.version:
-        found += _ids(folder, manifests[-1])
+    whole = {key: s for key, s in segments.items() if not damaged.keys() & set(s.shards.values())}
+    for segment in whole.values():
+        found += _experts(folder, segment)
+    found += _catalogue(folder, list(whole.values()))
+    for manifest in tips:
+        found += _coverage(folder, manifest, damaged)
     return found
+
+
+def _refs(folder: MemoryFolder) -> tuple[Refs, list[str]]:
+    try:
+        return Refs.read(folder.path), []
+    except FolderError as error:
+        return folder.refs, [error.message]
 
 
 def _header(folder: MemoryFolder) -> Iterator[str]:
@@ -49,71 +57,123 @@ def _header(folder: MemoryFolder) -> Iterator[str]:
         yield error.message
 
 
-def _catalogue(folder: MemoryFolder) -> Iterator[str]:
+def _versions(folder: MemoryFolder, refs: Refs) -> tuple[list[Manifest], dict[tuple[int, str], Segment], list[str]]:
+    """What the branches and tags hold, every segment that some version holds, and what is wrong with manifests."""
+    found: list[str] = []
+    segments: dict[tuple[int, str], Segment] = {}
     try:
+        for point, segment in folder.manifests.mentioned(*refs.points):
+            found += _rows(point, segment)
+            if FACTS in segment.shards:
+                segments[segment.id, segment.shards[FACTS]] = segment
+    except FolderError as error:
+        found.append(error.message)
+    tips, known = [], None
+    for point in sorted(refs.points):
+        try:
+            known = folder.manifests.read(point, known)
+        except FolderError as error:
+            found += [] if error.message in found else [error.message]
+            continue
+        found += _sums(known)
+        segments |= {(s.id, s.shards[FACTS]): s for s in known.held.values() if FACTS in s.shards}
+        tips.append(known)
+    return tips, segments, found
+
+
+def _rows(point: Point, segment: Segment) -> Iterator[str]:
+    if FACTS not in segment.shards:
+        yield f"version {point.version}: segment {segment.id} has no facts"
+    if not all(0 <= row < segment.count for row in segment.dropped):
+        yield f"version {point.version}: segment {segment.id} drops rows that it does not have"
+    if not segment.facts:
+        yield f"version {point.version}: the experts of segment {segment.id} belong to no fact"
+
+
+def _sums(manifest: Manifest) -> Iterator[str]:
+    if manifest.facts != sum(segment.facts for segment in manifest.held.values()):
+        yield f"version {manifest.version}: it does not hold as many facts as it says"
+
+
+def _experts(folder: MemoryFolder, segment: Segment) -> Iterator[str]:
+    """Each fact of the segment has one expert of each kind, and each expert a fact."""
+    facts = len(Records(folder.shards.file(segment.shards[FACTS])))
+    if facts != segment.count:
+        yield f"segment {segment.id}: {facts} facts instead of {segment.count}"
+    for room, digest in segment.shards.items():
+        for name, experts in stacked(folder.shards.file(digest)):
+            if experts != segment.count:
+                yield f"segment {segment.id}: {experts} experts in '{room}' ({name}) for {segment.count} facts"
+
+
+def stacked(file: Path) -> list[tuple[str, int]]:
+    """For each stack of experts in a shard, how many there are: its table of starts has one entry more."""
+    with file.open("rb") as opened:
+        (size,) = struct.unpack("<Q", opened.read(8))
+        layout: dict[str, Any] = json.loads(opened.read(size))
+    stacks = ((name, about) for name, about in layout.items() if name.endswith(".starts"))
+    return [(name.removesuffix(".starts"), int(about["shape"][0]) - 1) for name, about in stacks]
+
+
+def _catalogue(folder: MemoryFolder, segments: list[Segment]) -> Iterator[str]:
+    """The catalogue must lead to every fact."""
+    try:
+        if isinstance(folder.catalogue, WritableCatalogue):
+            return  # made from the shards just now, for readers that have none
         for (line,) in folder.catalogue.rows("PRAGMA integrity_check"):
             if line != "ok":
                 yield f"{folder.path / 'catalogue.sqlite'} is damaged: {line}"
-        versions = folder.catalogue.versions()
-        if folder.current_version() not in [0, *versions]:
-            yield f"{folder.path / 'catalogue.sqlite'} is damaged: its head is no version"
+        facts = folder.catalogue.rows('SELECT key, id, source, "group" FROM facts ORDER BY key')
+        hashes = folder.catalogue.rows("SELECT key, hash FROM phrasings ORDER BY key")
+        known_shards = dict(folder.catalogue.rows("SELECT sha256, bytes FROM shards"))
     except FolderError as error:
         yield error.message
+        return
+    rows = {number: list(group) for number, group in groupby(facts, lambda row: row[0] >> 32)}
+    known = {number: set(group) for number, group in groupby(hashes, lambda row: row[0] >> 32)}
+    for segment in segments:
+        yield from _segment(folder, segment, rows.get(segment.id, []), known.get(segment.id, set()))
+        for digest in segment.shards.values():
+            if known_shards.get(digest) != folder.shards.file(digest).stat().st_size:
+                yield f"segment {segment.id}: the catalogue does not know the shard {digest[:12]}"
 
 
-def _version(folder: MemoryFolder, manifest: Manifest) -> Iterator[str]:
-    fields = (
-        manifest.version,
-        manifest.parent,
-        manifest.time,
-        manifest.author,
-        manifest.message,
-        manifest.facts,
-    )
-    row = "SELECT version, parent, time, author, message, facts FROM versions WHERE version = ?"
-    if folder.catalogue.rows(row, (manifest.version,)) != [fields]:
-        yield f"version {manifest.version}: the catalogue and the manifest differ"
-    for segment in manifest.segments:
-        if FACTS not in segment.shards:
-            yield f"version {manifest.version}: segment {segment.id} has no facts"
-        if not segment.dropped <= set(range(segment.count)):
-            yield f"version {manifest.version}: segment {segment.id} drops rows that it does not have"
-
-
-def _distinct(manifests: list[Manifest]) -> list[Segment]:
-    """Every segment once for each state of its facts."""
-    held = {(s.id, s.shards.get(FACTS)): s for m in manifests for s in m.segments if FACTS in s.shards}
-    return [held[key] for key in sorted(held)]
-
-
-def _segment(folder: MemoryFolder, segment: Segment) -> Iterator[str]:
-    """The catalogue must lead to every fact of the segment."""
-    low, high = segment.id << 32, (segment.id + 1) << 32
-    between = "WHERE key >= ? AND key < ? ORDER BY key"
-    rows = folder.catalogue.rows(f'SELECT key, id, source, "group" FROM facts {between}', (low, high))
+def _segment(
+    folder: MemoryFolder, segment: Segment, rows: list[tuple[Any, ...]], known: set[tuple[Any, ...]]
+) -> Iterator[str]:
+    low = segment.id << 32
     facts = list(Records(folder.shards.file(segment.shards[FACTS])))
-    if len(facts) != segment.count:
-        yield f"segment {segment.id}: {len(facts)} facts instead of {segment.count}"
     if rows != [(low + row, fact.id, fact.source, fact.group) for row, fact in enumerate(facts)]:
         yield f"segment {segment.id}: the catalogue and the shard name different facts"
-    known = set(
-        folder.catalogue.rows(f"SELECT key, hash FROM phrasings {between.removesuffix(' ORDER BY key')}", (low, high))
-    )
+    expected = set()
     for row, fact in enumerate(facts):
         for text in fact.wordings:
             hash_ = wording_hash(text)
-            if (low + row, hash_ - (1 << 64) if hash_ >= 1 << 63 else hash_) not in known:
+            pair = (low + row, hash_ - (1 << 64) if hash_ >= 1 << 63 else hash_)
+            expected.add(pair)
+            if pair not in known:
                 yield f"fact '{fact.id}': the catalogue does not know its wording '{text}'"
+    if known - expected:
+        yield f"segment {segment.id}: the catalogue knows wordings that it does not have"
 
 
-def _ids(folder: MemoryFolder, manifest: Manifest) -> Iterator[str]:
-    """Every fact belongs to one segment only."""
+def _coverage(folder: MemoryFolder, manifest: Manifest, damaged: dict[str, str]) -> Iterator[str]:
+    """Every fact of a version belongs to one segment only, and so to one expert of each kind."""
     seen: dict[str, int] = {}
+    with_experts = without = 0
     for segment in manifest.segments:
-        for key, id_ in folder.catalogue.rows(
-            "SELECT key, id FROM facts WHERE key >= ? AND key < ?", (segment.id << 32, (segment.id + 1) << 32)
-        ):
-            if (key & 0xFFFFFFFF) in segment.dropped:
-                continue
-            if seen.setdefault(id_, segment.id) != segment.id:
+        if damaged.keys() & set(segment.shards.values()) or FACTS not in segment.shards:
+            continue
+        files = map(folder.shards.file, segment.shards.values())
+        if any(stacked(file) for file in files):
+            with_experts += segment.facts
+        else:
+            without += segment.facts
+        facts = Records(folder.shards.file(segment.shards[FACTS]))
+        for row in segment.live:
+            id_ = facts[row].id if row < len(facts) else ""
+            if id_ in seen:
                 yield f"fact '{id_}' is in segment {seen[id_]} and in segment {segment.id}"
+            seen[id_] = segment.id
+    if with_experts and without:
+        yield f"version {manifest.version}: {without} facts belong to no expert"

@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import getpass
 import re
-import sqlite3
+import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memtune.core.facts import Fact
 from memtune.errors import FolderError, UsageError
-from memtune.store import records, shards
-from memtune.store.catalogue import WritableCatalogue, keyed, writable
-from memtune.store.durable import TEMPORARY, plain_errors, sync_folder, write_file
-from memtune.store.manifest import FactRef, Manifest, Segment
+from memtune.store import audit, records, shards
+from memtune.store.catalogue import WritableCatalogue, writable
+from memtune.store.durable import TEMPORARY, now, plain_errors, remove_file
+from memtune.store.manifest import NOTHING, Commit, Counts, FactRef, Manifest, Point, Segment, Segments
+from memtune.store.refs import Refs
 
 if TYPE_CHECKING:
     import torch
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
 class Writer:
     """Collects changes into the next version. One that fails undoes everything since the last commit."""
 
-    def __init__(self, folder: MemoryFolder, *, sweep: bool = False) -> None:
+    def __init__(self, folder: MemoryFolder, catalogue: WritableCatalogue, *, sweep: bool = False) -> None:
         self._folder = folder
-        self._catalogue = WritableCatalogue.open(folder.path)
         self._clean = False
         self._failed = False
+        self._catalogue = catalogue
         self._reset()
         try:
             with plain_errors(folder.path):
@@ -45,12 +44,13 @@ class Writer:
         self._clean = True
 
     def _reset(self) -> None:
-        self._pending = dict(self._folder.manifest.by_id)
+        self._pending = Segments(self._folder.manifest.held)
         self._written: set[str] = set()
-        self._added = 0
-        self._dropped = 0
+        self._describing = False
+        self._came: set[str] = set()
+        self._went: set[str] = set()
         self._changed = False
-        self._next = self._catalogue.latest() + 1
+        self._last_segment = self._folder.refs.segments
 
     # changes
 
@@ -65,10 +65,29 @@ class Writer:
         with self._change():
             held = {records.ROOM: self._write(records.encode(lines))}
             held |= {room: self._write(shards.encode(tensors)) for room, tensors in rooms.items()}
-            segment = self._catalogue.add_segment(facts, self._next)
-            self._pending[segment] = Segment(segment, len(facts), held)
-            self._added += len(facts)
-        return segment
+            number = self._number(facts)
+            self._pending[number] = Segment(number, len(facts), held)
+            self._came |= {fact.id for fact in facts}
+        return number
+
+    def adopt(self, segment: Segment, source: shards.Shards) -> Segment:
+        """A segment of another folder, under a number of this one: its shards are shared or copied, not made again.
+
+        It counts once `hold` has named it.
+        """
+        with self._change():
+            for digest in segment.shards.values():
+                self._written.add(digest)
+                size = self._folder.shards.take(digest, source)
+                self._catalogue.add_shard(digest, size, self._next)
+            facts = list(source.records(segment.shards[records.ROOM]))
+            return dataclasses.replace(segment, id=self._number(facts))
+
+    def hold(self, held: Segments, counts: tuple[set[str], set[str]]) -> None:
+        """Let the next version hold just these segments. `counts`: the ids that come and those that go."""
+        with self._change():
+            self._pending = Segments(held)
+            self._came, self._went = counts
 
     def drop(self, ids: Sequence[str]) -> None:
         """Forget facts: the next version does not hold them."""
@@ -82,44 +101,93 @@ class Writer:
             for number, dropped in rows.items():
                 segment_ = self._pending[number]
                 self._pending[number] = dataclasses.replace(segment_, dropped=segment_.dropped | dropped)
-            self._dropped += len(found)
+            only_here = self._came - self._went
+            self._came -= found.keys()
+            self._went |= found.keys() - only_here
 
-    def rephrase(self, id: str, phrasings: Sequence[str]) -> Fact:  # noqa: A002
-        """Give a fact other further wordings; its question, answer and place stay."""
-        ref = self._locate([id])[id]
-        with self._change():
-            segment = self._pending[ref.segment]
-            held = self._folder.shards.records(segment.shards[records.ROOM])
-            fact = dataclasses.replace(held[ref.row], phrasings=tuple(phrasings))
-            lines = [held.line(row) if row != ref.row else records.to_line(fact) for row in range(len(held))]
-            self._put(segment, records.ROOM, records.encode(lines))
-            self._catalogue.add_wordings([keyed(segment, ref.row, fact)])
-        return fact
+    # commits
 
-    def replace_shard(self, segment: int, room: str, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Other tensors for a room of a segment, or a room that it did not have."""
-        _check_room(room)
-        changed = self._version().segment(segment)
-        with self._change():
-            self._put(changed, room, shards.encode(tensors))
-
-    def commit(self, message: str, *, author: str | None = None) -> int:
-        """Make the changes a version, durably; without changes, the version stays."""
+    def commit(
+        self, message: str, *, act: str = "learn", author: str | None = None, parents: Sequence[Point] = ()
+    ) -> int:
+        """Make the changes a version, durably; without changes, the version stays. `parents`: further ones."""
         if not self._changed:
             return self._folder.version
         with self._change():
             if self._written:
                 self._folder.shards.sync()
-            manifest = self._version(writable(message), writable(author or _user()))
-            sealed = manifest.encode()
-            file = self._folder.manifest_file(manifest.version)
-            write_file(file, sealed)
-            sync_folder(file.parent)
-            self._catalogue.add_version(manifest, sealed, self._added, self._dropped)
-            self._flip()
-            self._folder.manifest = manifest
+            held = Segments((number, segment) for number, segment in self._pending.items() if segment.facts)
+            commit = self._describe(writable(message), act, author, parents, held)
+            self._describing = True
+            made = self._folder.manifests.write(commit, held, self._folder.manifest)
+            refs = self._folder.refs.moved(commit.branch, made.point)
+            refs = dataclasses.replace(refs, latest=commit.version, segments=self._last_segment)
+            counted = {name: n for name, n in dataclasses.asdict(commit.counts).items() if n}
+            entry = {"version": commit.version, "manifest": made.checksum, "message": commit.message, **counted}
+            self._flip(refs, act, commit.author, {"branch": commit.branch, **entry}, made)
         self._reset()
-        return manifest.version
+        return commit.version
+
+    def record(self, act: str, details: Mapping[str, Any], refs: Refs | None = None) -> None:
+        """An act that makes no version: into the audit log, and perhaps other references."""
+        if self._changed:
+            raise UsageError("commit the changes first")
+        with self._change():
+            signed = writable(self._folder.author or user())
+            self._flip(refs or self._folder.refs, act, signed, details)
+        self._reset()
+
+    def forget_index(self, segments: Collection[int], digests: Collection[str]) -> None:
+        """Take segments and shards that no version holds out of the catalogue, with the next record."""
+        with self._change():
+            self._catalogue.remove_segments(segments)
+            self._catalogue.remove_shards(digests)
+        self._changed = False
+
+    def rewrite(
+        self, act: str, details: Mapping[str, Any], change: Callable[[Segment], Segment], *,
+        reindexed: Mapping[int, Sequence[Fact]] | None = None,
+    ) -> None:  # fmt: skip
+        """Say of every version that it was made of other segments: numbers, authors and messages stay.
+
+        The new manifests are written beside the old ones, then the references are replaced at once; `gc` removes
+        the old ones and what only they held. `reindexed`: the facts that segments consist of now.
+        """
+        if self._changed and not self._written:
+            raise UsageError("commit the changes first")
+        manifests, refs = self._folder.manifests, self._folder.refs
+        with self._change():
+            self._describing = True
+            if self._written:
+                self._folder.shards.sync()
+            known, made = Manifest(), {NOTHING: Manifest()}
+            for point, commit in sorted(manifests.ancestors(*refs.points)):
+                known = manifests.read(point, known)
+                held = Segments((number, change(segment)) for number, segment in known.held.items())
+                held = Segments((number, segment) for number, segment in held.items() if segment.facts)
+                again = dataclasses.replace(
+                    commit,
+                    parents=tuple(made[parent].point for parent in commit.parents),
+                    facts=sum(segment.facts for segment in held.values()),
+                )
+                before = made[commit.parents[0]] if commit.parents else Manifest()
+                made[point] = manifests.write(again, held, before)
+            for number, facts in (reindexed or {}).items():
+                self._catalogue.reindex(number, facts)
+            branches = {name: made[point].point for name, point in refs.branches.items()}
+            tags = {name: made[point].point for name, point in refs.tags.items()}
+            moved = dataclasses.replace(refs, branches=branches, tags=tags)
+            self._flip(moved, act, writable(self._folder.author or user()), details)
+        self._reset()
+
+    def sweep_later(self) -> None:
+        """Ask the next writer to look for files that were to be removed."""
+        self._clean = False
+
+    def put(self, data: bytes) -> str:
+        """Write a shard that a rewritten segment will name; its digest."""
+        with self._change():
+            return self._write(data)
 
     def close(self) -> bool:
         """Undo what was not committed; False when the next writer must sweep."""
@@ -131,6 +199,10 @@ class Writer:
         return self._clean
 
     # how
+
+    @property
+    def _next(self) -> int:
+        return self._folder.refs.latest + 1
 
     @contextmanager
     def _change(self) -> Iterator[None]:
@@ -145,14 +217,27 @@ class Writer:
             self._undo()
             raise
 
-    def _version(self, message: str = "", author: str = "") -> Manifest:
-        """The next version as it stands now."""
-        time = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        kept = tuple(segment for _, segment in sorted(self._pending.items()) if segment.facts)
-        return Manifest(self._next, self._folder.version, time, author, message, kept)
+    def _describe(self, message: str, act: str, author: str | None, parents: Sequence[Point], held: Segments) -> Commit:
+        before = self._folder.manifest.point
+        counts = Counts(
+            added=len(self._came - self._went),
+            changed=len(self._came & self._went),
+            removed=len(self._went - self._came),
+        )
+        return Commit(
+            version=self._next,
+            parents=tuple(point for point in (before, *parents) if point.version),
+            time=now(),
+            author=writable(author or self._folder.author or user()),
+            message=message,
+            act=act,
+            branch=self._folder.branch or "",
+            counts=counts,
+            facts=sum(segment.facts for segment in held.values()),
+        )
 
     def _locate(self, ids: Sequence[str]) -> dict[str, FactRef]:
-        found = self._catalogue.find(ids, self._version())
+        found = self._catalogue.find(ids, self._pending)
         for id_ in ids:
             if id_ not in found:
                 raise self._folder.unknown(id_)
@@ -160,53 +245,74 @@ class Writer:
 
     def _check_new(self, facts: Sequence[Fact]) -> None:
         ids = [fact.id for fact in facts]
-        held = self._catalogue.find(ids, self._version())
+        held = self._catalogue.find(ids, self._pending)
         twice = [*held, *(id_ for id_, times in Counter(ids).items() if times > 1)]
         if twice:
             raise UsageError(f"the memory would hold fact '{min(twice)}' twice", hint="drop the one it holds first")
 
-    def _put(self, segment: Segment, room: str, data: bytes) -> None:
-        held = {**segment.shards, room: self._write(data)}
-        self._pending[segment.id] = dataclasses.replace(segment, shards=held)
+    def _number(self, facts: Sequence[Fact]) -> int:
+        """The number of a new segment, whose facts are now in the catalogue."""
+        self._last_segment += 1
+        self._catalogue.add_segment(self._last_segment, facts, self._next)
+        return self._last_segment
 
     def _write(self, data: bytes) -> str:
-        digest = self._folder.shards.put(data)
+        digest = shards.digest_of(data)
         self._written.add(digest)
+        self._folder.shards.put(digest, data)
         self._catalogue.add_shard(digest, len(data), self._next)
         return digest
 
-    def _flip(self) -> None:
-        """The moment from which readers see the new version."""
+    def _flip(
+        self, refs: Refs, act: str, author: str, details: Mapping[str, Any], made: Manifest | None = None
+    ) -> None:
+        """The audit log, the index, and then the moment from which readers see the new version."""
+        entry = {"time": now(), "who": author, "act": act, **details}
+        anchor = audit.append(self._folder.path, self._folder.refs.audit, [entry])
         try:
             self._catalogue.commit()
-        except sqlite3.Error:
+            refs = dataclasses.replace(refs, audit=anchor)
+            refs.write(self._folder.path)
+        except BaseException:
             self._failed, self._clean = True, False
             raise
+        self._folder.stand_at(refs, made)
 
     def _undo(self) -> None:
-        """Back to the last commit. If it was the commit that failed, files stay until it is settled."""
+        """Back to the last commit. If it was the commit that failed, files stay until the next writer sweeps."""
         self._catalogue.rollback()
+        self._folder.refresh()
         if not self._failed:
             for digest in self._written:
                 if not self._catalogue.has_shard(digest):
                     self._folder.shards.file(digest).unlink(missing_ok=True)
-        self._folder.refresh()
+            for number, file in self._folder.manifests.files() if self._describing else ():
+                if not 0 < number <= self._folder.refs.latest:
+                    file.unlink(missing_ok=True)
         self._reset()
 
     def _sweep(self) -> None:
-        """Remove what a writer that died left: files that belong to no version."""
+        """Remove what a writer that died left: files and rows that belong to no version."""
+        latest = self._folder.refs.latest
+        self._catalogue.begin()
+        self._catalogue.remove_after(latest)
+        self._catalogue.commit()
         self._catalogue.settle()
-        versions = set(self._catalogue.versions())
         for file in self._folder.shards.path.iterdir():
             if file.suffix == TEMPORARY or not self._catalogue.has_shard(file.stem):
-                file.unlink()
-        for file in (self._folder.path / "manifests").iterdir():
-            if file.suffix == TEMPORARY or _number(file) not in versions:
-                file.unlink()
+                remove_file(file, "sweep")
+        for number, file in self._folder.manifests.files():
+            if not 0 < number <= latest:
+                remove_file(file, "sweep")
 
 
-def _number(file: Path) -> int:
-    return int(file.stem) if file.stem.isdecimal() else -1
+def user() -> str:
+    """Who writes, when nobody is named."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        name = "unknown"
+    return f"{name}@{socket.gethostname()}"
 
 
 def _check_room(room: str) -> None:
@@ -214,10 +320,3 @@ def _check_room(room: str) -> None:
         raise UsageError(f"'{room}' cannot name a room", hint="letters, digits and . _ - only")
     if room == records.ROOM:
         raise UsageError(f"the room '{room}' is kept by the memory itself")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "unknown"

@@ -1,0 +1,350 @@
+"""The verbs of a memory's history. The command line and Python have the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from memtune.config import AdmissionConfig
+from memtune.errors import FolderError, FolderTooNew, UsageError
+from memtune.store import Commit, MemoryFolder, Point, Writer, audit
+from memtune.store.collect import Collected, collect
+from memtune.store.difference import Difference, difference
+from memtune.store.durable import plain_errors
+from memtune.store.layout import write_header
+from memtune.store.lock import WriterLock
+from memtune.store.manifest import Manifest
+from memtune.store.merge import Merged, merge
+from memtune.store.refs import MAIN, Refs, parse_address
+from memtune.store.repair import rebuild_catalogue, rebuild_refs
+from memtune.store.stats import Stats, stats
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something said about a version after it was made."""
+
+    time: str
+    author: str
+    text: str
+    data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version as people see it: who made it when, what leads to it, what was said about it."""
+
+    commit: Commit
+    checksum: str
+    names: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        notes = [{k: v for k, v in vars(note).items() if v is not None} for note in self.notes]
+        return {**self.commit.to_json(), "checksum": self.checksum, "names": list(self.names), "notes": notes}
+
+    def lines(self) -> list[str]:
+        commit = self.commit
+        names = f" ({', '.join(self.names)})" if self.names else ""
+        merged = "".join(f", with v{point.version}" for point in commit.parents[1:])
+        return [
+            f"v{commit.version}{names}  {commit.time}  {commit.author}  {commit.act}",
+            f"    {commit.message}",
+            f"    {told(commit)}; from v{commit.parent or 0}{merged}",
+            *(f"    note by {note.author}, {note.time}: {note.text}" for note in self.notes),
+        ]
+
+
+def told(commit: Commit) -> str:
+    counts = {"+": commit.counts.added, "~": commit.counts.changed, "-": commit.counts.removed}
+    return f"{' '.join(f'{sign}{n:,}' for sign, n in counts.items() if n) or 'no change'}; {commit.facts:,} facts"
+
+
+class Candidate:
+    """A bulk commit that is being learned beside what is served."""
+
+    def __init__(self, history: History, served: str, waiting: str) -> None:
+        self._history, self._served, self._waiting = history, served, waiting
+        self._left = False
+        self.version = 0
+        """The version that waits; 0 when nothing was learned."""
+
+    def leave(self) -> None:
+        """Go back to what is served."""
+        if self._left:
+            return
+        self._left = True
+        folder = self._history.folder
+        before = folder.refs.at(self._served)
+        if folder.manifest.point != before:
+            self.version = folder.version
+        folder.switch(self._served)
+        if not self.version:
+            self._history.delete(self._waiting)
+
+
+def candidate_of(branch: str) -> str:
+    """The branch on which a bulk commit waits that was not admitted."""
+    return "candidate" if branch == MAIN else f"{branch}.candidate"
+
+
+class History:
+    """A memory's versions. `writing` opens its writer; whoever holds a memory in use hands in its own."""
+
+    def __init__(
+        self, folder: MemoryFolder, writing: Callable[[], AbstractContextManager[Writer]] | None = None
+    ) -> None:
+        self.folder = folder
+        self._writing = writing or folder.writer
+
+    @classmethod
+    def open(cls, path: str | Path, author: str | None = None) -> History:
+        folder = MemoryFolder.open(path)
+        folder.author = author
+        return cls(folder)
+
+    def close(self) -> None:
+        self.folder.close()
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- looking ------------------------------------------------------------------------------------------------
+
+    def log(self, *, limit: int | None = None) -> Iterator[Version]:
+        """The versions that this one comes from, newest first."""
+        names, notes = self._names(), self._notes()
+        for number, (point, commit) in enumerate(self.folder.manifests.ancestors(self.folder.manifest.point)):
+            if limit is not None and number >= limit:
+                return
+            yield _version(point, commit, names, notes)
+
+    def names(self, kind: str) -> dict[str, int]:
+        """The branches or the tags, and the version that each stands for."""
+        refs = self.folder.refs
+        return {name: p.version for name, p in (refs.tags if kind == "tag" else refs.branches).items()}
+
+    def candidates(self) -> dict[str, int]:
+        """Branches on which something waits to be promoted."""
+        branches = self.folder.refs.branches
+        return {name: p.version for name, p in branches.items() if name in map(candidate_of, branches)}
+
+    def show(self, version: str | int | None = None) -> tuple[Version, Difference]:
+        """A version, and what it changed in the one before."""
+        manifest = self._manifest(version)
+        parents = manifest.commit.parents
+        before = self.folder.manifests.read(parents[0]) if parents else Manifest()
+        described = _version(manifest.point, manifest.commit, self._names(), self._notes())
+        return described, difference(self.folder, before, manifest)
+
+    def diff(self, a: str | int, b: str | int | None = None) -> Difference:
+        """The facts that b holds and a does not, those that differ, and those that b does not hold any more."""
+        return difference(self.folder, self._manifest(a), self._manifest(b))
+
+    def stats(self) -> Stats:
+        return stats(self.folder)
+
+    def verify(self) -> list[str]:
+        return self.folder.verify()
+
+    def audit(self) -> Iterator[dict[str, Any]]:
+        """Who did what, oldest first."""
+        return audit.read(self.folder.path, self.folder.refs.audit)
+
+    # ---- changing -----------------------------------------------------------------------------------------------
+
+    def rollback(self, version: str | int) -> int:
+        """Hold again what a version held. This is a version of its own: nothing is lost."""
+        target = self._manifest(version)
+        with self._writing() as writer:
+            change = difference(self.folder, self.folder.manifest, target)
+            came, went = ({*kept, *change.changed} for kept in (change.added, change.removed))
+            if not change:
+                return self.folder.version
+            writer.hold(target.held, (came, went))
+            return writer.commit(f"rollback to v{target.version}", act="rollback")
+
+    def branch(self, name: str, at: str | int | None = None) -> int:
+        """A branch that begins at a version: `DIR@name` reads and writes it."""
+        return self._name("branch", name, at)
+
+    def tag(self, name: str, at: str | int | None = None) -> int:
+        """A name that stays with a version."""
+        return self._name("tag", name, at)
+
+    def _name(self, act: str, name: str, at: str | int | None) -> int:
+        with self._writing_anywhere() as writer:
+            refs = self.folder.refs
+            refs.require_free(name)
+            point = self._point(at)
+            after = refs.tagged(name, point) if act == "tag" else refs.moved(name, point)
+            writer.record(act, {act: name, **_said(point)}, after)
+            return point.version
+
+    def delete(self, name: str) -> int:
+        """Take a branch or a tag away; the version that it stood for."""
+        with self._writing_anywhere() as writer:
+            refs = self.folder.refs
+            if name not in refs.branches and name not in refs.tags:
+                raise refs.unknown(name)
+            if name in (MAIN, self.folder.branch):
+                raise UsageError(f"the branch '{name}' cannot be deleted", hint="it is the one that is in use")
+            point = self.folder.resolve(name)
+            writer.record("delete", {"branch": name, "version": point.version}, refs.without(name))
+            return point.version
+
+    def merge(self, other: str | Path, *, on_conflict: str = "error") -> Merged:
+        """Join a branch, a version or another folder's memory into this branch, without learning anything again."""
+        with self._opened(other) as theirs, self._writing() as writer:
+            return merge(self.folder, theirs, writer, on_conflict)
+
+    def promote(self, version: str | int | None = None) -> int:
+        """Serve a candidate: the branch moves on to it, and running readers follow."""
+        branch = self._branch()
+        with self._writing() as writer:
+            refs, waiting = self.folder.refs, candidate_of(branch)
+            if version is None and waiting not in refs.branches:
+                raise UsageError("no candidate waits to be promoted", hint="`memtune log` lists the versions")
+            point, served = self._point(version if version is not None else waiting), self.folder.manifest.point
+            if served.version and served not in (p for p, _ in self.folder.manifests.ancestors(point)):
+                raise UsageError(
+                    f"v{point.version} does not come from v{served.version}, which is served now",
+                    hint=f"`memtune merge {self.folder.path}@v{point.version}` joins them; "
+                    f"`memtune rollback v{point.version}` goes back to it",
+                )
+            writer.record("promote", {"branch": branch, **_said(point)}, refs.moved(branch, point))
+            if self.folder.refs.branches.get(waiting) == point:
+                gone = {"branch": waiting, "version": point.version}
+                writer.record("delete", gone, self.folder.refs.without(waiting))
+            return point.version
+
+    @contextmanager
+    def on_candidate(self, *, resume: bool) -> Iterator[Candidate]:
+        """Write beside what is served, until `leave`. One that was broken off is gone on with by `resume`."""
+        branch = self._branch()
+        waiting = candidate_of(branch)
+        with self._writing() as writer:
+            refs = self.folder.refs
+            if waiting in refs.branches and not resume:
+                raise UsageError(
+                    f"v{refs.branches[waiting].version} waits as a candidate",
+                    hint=f"go on with it by --resume, `memtune promote` it, or `memtune branch --delete {waiting}`",
+                )
+            if waiting not in refs.branches:
+                point = self.folder.manifest.point
+                writer.record("branch", {"branch": waiting, **_said(point)}, refs.moved(waiting, point))
+        candidate = Candidate(self, branch, waiting)
+        self.folder.switch(waiting)
+        try:
+            yield candidate
+        finally:
+            candidate.leave()
+
+    def note(self, version: str | int | None, text: str, data: Mapping[str, Any] | None = None) -> int:
+        """Say something about a version, without changing it: a remark, the result of an evaluation."""
+        with self._writing_anywhere() as writer:
+            point = self._point(version)
+            writer.record("note", {**_said(point), "text": text} | ({"data": dict(data)} if data else {}))
+            return point.version
+
+    def gc(self, *, dry_run: bool = False) -> Collected:
+        """Remove versions that no branch or tag leads to, and what only they hold."""
+        with self._writing_anywhere() as writer:
+            return collect(self.folder, writer, dry_run=dry_run)
+
+    # ---- settings of the memory ---------------------------------------------------------------------------------
+
+    @property
+    def admission(self) -> AdmissionConfig:
+        """What a bulk commit must reach before it is served."""
+        return AdmissionConfig(**self.folder.header.settings.get("admission", {}))
+
+    def admit(self, admission: AdmissionConfig) -> None:
+        """Set what a bulk commit must reach before it is served."""
+        with self._writing_anywhere() as writer:
+            header = self.folder.header
+            now = replace(header, settings={**header.settings, "admission": vars(admission)})
+            writer.record("admission", vars(admission))
+            write_header(self.folder.path, now)
+            self.folder.header = now
+
+    # ---- how ----------------------------------------------------------------------------------------------------
+
+    def _branch(self) -> str:
+        if self.folder.branch is None:
+            raise UsageError(f"{self.folder.path} is open at v{self.folder.version}, not at a branch")
+        return self.folder.branch
+
+    def _point(self, version: str | int | None) -> Point:
+        return self.folder.manifest.point if version is None else self.folder.resolve(str(version))
+
+    def _manifest(self, version: str | int | None) -> Manifest:
+        return self.folder.manifests.read(self._point(version), self.folder.manifest)
+
+    @contextmanager
+    def _writing_anywhere(self) -> Iterator[Writer]:
+        """For what makes no version: an old one will do to write from."""
+        if self.folder.branch is not None:
+            with self._writing() as writer:
+                yield writer
+            return
+        with self.folder.writer(anywhere=True) as writer:
+            yield writer
+
+    @contextmanager
+    def _opened(self, other: str | Path) -> Iterator[MemoryFolder]:
+        """Another folder; or a branch, tag or version of this one."""
+        known = {*self.folder.refs.branches, *self.folder.refs.tags}
+        path = self.folder.path
+        if str(other) in known or not (MemoryFolder.exists(other) or "@" in str(other) or "/" in str(other)):
+            other = path.with_name(f"{path.name}@{other}")
+        with MemoryFolder.open(other) as opened:
+            yield opened
+
+    def _names(self) -> dict[Point, tuple[str, ...]]:
+        names: dict[Point, tuple[str, ...]] = {}
+        for name, point in [*self.folder.refs.branches.items(), *self.folder.refs.tags.items()]:
+            names[point] = (*names.get(point, ()), name)
+        return names
+
+    def _notes(self) -> dict[int, tuple[Note, ...]]:
+        """By number: that stays when history is rewritten."""
+        notes: dict[int, tuple[Note, ...]] = {}
+        for entry in audit.read(self.folder.path, self.folder.refs.audit, act="note"):
+            note = Note(entry["time"], entry["who"], entry["text"], entry.get("data"))
+            notes[entry["version"]] = (*notes.get(entry["version"], ()), note)
+        return notes
+
+
+def mend(path: str | Path) -> list[str]:
+    """Make anew what can be made anew: references that are damaged, and the catalogue. What was done, as text."""
+    folder = parse_address(path)[0]
+    done = []
+    with WriterLock.held(folder), plain_errors(folder):
+        try:
+            Refs.read(folder)
+        except FolderTooNew:
+            raise
+        except FolderError as error:
+            made = rebuild_refs(folder)
+            done.append(f"{error.message}; made anew from the audit log, {len(made.branches)} branches")
+        with MemoryFolder.open(folder) as memory:
+            done.append(f"the catalogue was made anew, {rebuild_catalogue(memory)} segments")
+    return done
+
+
+def _said(point: Point) -> dict[str, Any]:
+    """A version in the audit log."""
+    return {"version": point.version, "manifest": point.checksum}
+
+
+def _version(
+    point: Point, commit: Commit, names: Mapping[Point, tuple[str, ...]], notes: Mapping[int, tuple[Note, ...]]
+) -> Version:
+    return Version(commit, point.checksum, names.get(point, ()), notes.get(commit.version, ()))

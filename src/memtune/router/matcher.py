@@ -1,0 +1,152 @@
+"""One thing asked against all keys: propose the nearest wordings, compare them closely, give each fact its share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memtune.config import IndexConfig, RouterConfig
+from memtune.router.confirm import Confirmer
+from memtune.router.encoders import Encoder
+from memtune.router.evidence import Evidence
+from memtune.router.features import OWN, Comparison, Floats, Proposed, Query, with_margins
+from memtune.router.index import Index
+from memtune.router.keys import NEVER, Keys
+from memtune.router.route import Owner
+from memtune.router.vectors import restored
+from memtune.router.words import said
+
+_MANY = 4096
+"""So many new keys at once make the index look at all of them before it is trained."""
+_SAMPLED = 65_536
+_READ = 50_000
+"""Entries of word lists that one question may read."""
+_DIGITS = (OWN.index("digits_key"), OWN.index("digits_query"))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One fact as an answer to one thing asked."""
+
+    owner: Owner
+    key: int
+    """Its best wording."""
+    share: float
+    """Of all probability, the rest of which goes to the other facts and to there being none."""
+    digits: bool
+    """Whether a number or id stands on one side only."""
+    features: Floats
+
+
+class Matcher:
+    def __init__(self, config: RouterConfig, index: IndexConfig, encoder: Encoder, confirmer: Confirmer | None) -> None:
+        self.config, self.encoder, self._confirmer = config, encoder, confirmer
+        self.keys, self.evidence = Keys(), Evidence()
+        self._index = Index(encoder.width, index)
+        self._waiting: list[tuple[NDArray[np.int64], Tensor, NDArray[np.bool_]]] = []
+        """Keys whose vectors the index does not hold yet: their numbers, their segment's vectors, which of those."""
+
+    # ---- keys ---------------------------------------------------------------------------------------------------
+
+    def add(self, segment: int, keys: Mapping[str, Tensor], kept: NDArray[np.bool_]) -> None:
+        numbers = self.keys.add(segment, keys, kept)
+        self.evidence.add(keys, kept)
+        self._waiting.append((numbers, keys["vectors"], kept))
+
+    def remove(self, numbers: NDArray[np.int64]) -> None:
+        self.keys.remove(numbers)
+        self._index.remove(numbers)
+
+    def _fill_index(self) -> None:
+        """The index takes waiting vectors in when it is first asked: learned wordings never need it."""
+        if sum(len(numbers) for numbers, _, _ in self._waiting) > _MANY:
+            self._index.expect(len(self.keys), self._sample())
+        for numbers, vectors, kept in self._waiting:
+            alive = self.keys.alive(numbers)
+            self._index.add(numbers[alive], restored(vectors)[kept][alive])
+        self._waiting.clear()
+
+    def _sample(self) -> NDArray[np.float32]:
+        """Some of the vectors that wait, from beginning to end, to train the index on."""
+        step = max(1, sum(len(numbers) for numbers, _, _ in self._waiting) // _SAMPLED)
+        return np.concatenate([restored(vectors[::step]) for _, vectors, _ in self._waiting])
+
+    # ---- the two looks ------------------------------------------------------------------------------------------
+
+    def query(self, text: str) -> Query:
+        return Query(said(text), self.encoder.encode([text])[0])
+
+    def propose(self, query: Query, without: frozenset[Owner] = frozenset()) -> Proposed:
+        """The wordings that share the rarest words and those whose vectors are nearest, in turns."""
+        most = self.config.propose + sum(len(self.keys.of([owner])) for owner in without)
+        by_words = self._by_words(query, most)
+        by_vector = self._by_vector(query, most)
+        turns = np.empty(2 * most, np.int64)
+        turns[:] = -1
+        turns[0 : 2 * len(by_words) : 2], turns[1 : 2 * len(by_vector) : 2] = list(by_words), by_vector
+        found = list(dict.fromkeys(key for key in turns.tolist() if key >= 0))
+        if without:
+            found = [key for key in found if self.keys.owner(key) not in without]
+        chosen = np.array(found[: self.config.propose], np.int64)
+        return Proposed(chosen, np.array([by_words.get(key, 0.0) for key in chosen.tolist()], np.float32))
+
+    def _by_words(self, query: Query, most: int) -> dict[int, float]:
+        hashes = query.words.hashes
+        total = len(self.keys) + 1
+        rarity = np.log(1.0 + total / (1.0 + self.keys.frequencies(hashes))) ** 2
+        weights = dict(zip(hashes.tolist(), rarity.tolist(), strict=True))
+        scores, keys = self.keys.postings.search(weights, most, _READ)
+        return dict(zip(keys.tolist(), scores.tolist(), strict=True))
+
+    def _by_vector(self, query: Query, most: int) -> NDArray[np.int64]:
+        if not query.vector.any():
+            return np.empty(0, np.int64)
+        self._fill_index()
+        _, keys = self._index.search(query.vector[None], most)
+        nearest: NDArray[np.int64] = keys[0][keys[0] >= 0]
+        return nearest
+
+    def features(self, query: Query, proposed: Proposed) -> Floats:
+        """A row of features for each proposed wording."""
+        table = Comparison(query, proposed, self.keys, self.evidence).table()
+        return with_margins(table, self.groups(proposed.keys))
+
+    def groups(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Wordings by what they lead to: facts with one answer stand together, examples that must not fire alone."""
+        never = np.array([self.keys.tag(int(key)) == NEVER for key in keys], bool)
+        answers = self.evidence.answers(keys)
+        _, groups = np.unique(np.where(never, ~answers, answers), return_inverse=True)
+        return groups.astype(np.int64)
+
+    def confirm(self, query: Query, proposed: Proposed) -> list[Judged]:
+        """Each proposed fact with its share, the likeliest first. Where an example that must not fire is likelier than
+        the facts, they get nothing."""
+        if not len(proposed.keys):
+            return []
+        assert self._confirmer is not None
+        features = self.features(query, proposed)
+        groups = self.groups(proposed.keys)
+        shares = self._confirmer.shares(features, groups, int(groups.max()) + 1)
+        logits = self._confirmer.logits(features).mean(0)
+        return self._by_fact(proposed.keys, features, shares[groups], logits)
+
+    def _by_fact(self, keys: NDArray[np.int64], features: Floats, shares: Floats, logits: Floats) -> list[Judged]:
+        found: dict[Owner, list[int]] = defaultdict(list)
+        barred = 0.0
+        for place, key in enumerate(keys.tolist()):
+            if self.keys.tag(key) == NEVER:
+                barred = max(barred, float(shares[place]))
+            else:
+                found[self.keys.owner(key)].append(place)
+        judged = []
+        for owner, places in found.items():
+            best = max(places, key=lambda place: float(logits[place]))
+            share = float(shares[best])
+            digits = bool(features[best, list(_DIGITS)].any())
+            judged.append(Judged(owner, int(keys[best]), share if share > barred else 0.0, digits, features[best]))
+        return sorted(judged, key=lambda j: (-j.share, -float(j.features[OWN.index("similar_and_told")])))

@@ -1,0 +1,21 @@
+"""Why a fact was confirmed or not, in words for people."""
+
+from __future__ import annotations
+
+from memtune.router.features import OWN
+from memtune.router.matcher import Judged
+
+
+def reason_for(judged: Judged) -> str:
+    """What its wording and the question have in common, and what stands on one side only."""
+    value = dict(zip(OWN, judged.features[: len(OWN)].tolist(), strict=True))
+    if judged.digits:
+        return "a number or id stands on one side only"
+    met = f"meets {value['met_key']:.0%} of the fact's words, {value['met_query']:.0%} of what is asked"
+    if value["names_missing_in_query"] > 0.3:
+        return f"{met}; a name is missing in the question"
+    if value["names_missing_in_key"] > 0.3:
+        return f"{met}; the question names something else"
+    if value["foreign_words"] > 0.3:
+        return f"{met}; the rest is asked of other facts"
+    return met

@@ -1,0 +1,220 @@
+"""Joining two versions: facts that only one of them changed are taken as they are, with the experts they have.
+
+Two branches of one memory are compared with the version that both come from; the memories of two folders share none,
+so everything in the other one counts as added. Shards are shared or copied; nothing is learned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from memtune.core.facts import Fact, wording_hash
+from memtune.errors import BackboneMismatch, ConflictError, UsageError
+from memtune.store.difference import Located, located
+from memtune.store.manifest import FactRef, Manifest, Segment, Segments
+
+if TYPE_CHECKING:
+    from memtune.store.folder import MemoryFolder
+    from memtune.store.writer import Writer
+
+WORDS = {"error": "error", "ours": "ours", "theirs": "theirs", "keep-first": "ours", "keep-last": "theirs"}
+"""How conflicts are settled; the last two are what `learn` calls it."""
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A fact about which the two do not agree. None: that side does not hold it."""
+
+    id: str
+    ours: Fact | None
+    theirs: Fact | None
+
+    def to_json(self) -> dict[str, Any]:
+        sides = {"ours": self.ours, "theirs": self.theirs}
+        return {"id": self.id} | {name: fact.to_row() if fact else None for name, fact in sides.items()}
+
+    def line(self) -> str:
+        ours, theirs = (f"'{fact.answer}'" if fact else "forgotten" for fact in (self.ours, self.theirs))
+        renamed = f" (as {self.ours.id})" if self.ours and self.ours.id != self.id else ""
+        return f"{self.id}: ours {ours}{renamed}, theirs {theirs}"
+
+
+class MergeConflict(ConflictError):
+    """Two memories do not agree about some facts; nothing was merged."""
+
+    def __init__(self, conflicts: list[Conflict]) -> None:
+        self.conflicts = conflicts
+        shown = "; ".join(conflict.line() for conflict in conflicts[:_SHOWN])
+        more = f"; and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
+        many = "1 fact conflicts" if len(conflicts) == 1 else f"{len(conflicts)} facts conflict"
+        super().__init__(f"{many}: {shown}{more}", hint="settle them with --on-conflict ours or theirs")
+
+
+@dataclass
+class Merged:
+    """What a merge did."""
+
+    version: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    duplicates: int = 0
+    """Facts of the other memory that ask and answer the same as one of ours under another id."""
+    conflicts: list[Conflict] = field(default_factory=list)
+    """How they were settled was said with the call."""
+
+    def to_json(self) -> dict[str, Any]:
+        counted = {name: getattr(self, name) for name in ("version", "added", "changed", "removed", "duplicates")}
+        return counted | {"conflicts": [conflict.to_json() for conflict in self.conflicts]}
+
+
+@dataclass
+class _Plan:
+    """What is taken from the other side, and what of ours goes."""
+
+    take: dict[str, Located] = field(default_factory=dict)
+    drop: set[str] = field(default_factory=set)
+    duplicates: int = 0
+    conflicts: list[Conflict] = field(default_factory=list)
+
+
+def merge(ours: MemoryFolder, theirs: MemoryFolder, writer: Writer, on_conflict: str) -> Merged:
+    """Join what `theirs` stands at into the branch of `ours`, as one version."""
+    if on_conflict not in WORDS:
+        raise UsageError(f"on_conflict must be one of {', '.join(WORDS)}, not '{on_conflict}'")
+    same = ours.path.samefile(theirs.path)
+    _require_alike(ours, theirs)
+    common = ours.manifests.common(ours.manifest.point, theirs.manifest.point) if same else None
+    base = ours.manifests.read(common, ours.manifest) if common else Manifest()
+    plan = _plan(ours, theirs, base, WORDS[on_conflict])
+    done = Merged(ours.version, duplicates=plan.duplicates, conflicts=plan.conflicts)
+    if not plan.take and not plan.drop:
+        return done
+    gone = ours.find(plan.drop)
+    held = _without(ours.manifest.held, gone)
+    held = _with_shared(held, theirs.manifest, plan) if same else _with_adopted(held, theirs, plan, writer)
+    writer.hold(held, (set(plan.take), set(gone)))
+    parents = [theirs.manifest.point] if same else []
+    named = theirs.branch or f"v{theirs.version}"
+    where = named if same else f"{theirs.path}@{named} (v{theirs.version}, {theirs.manifest.checksum[:12]})"
+    done.version = writer.commit(f"merge {where}", act="merge", parents=parents)
+    counts = ours.manifest.commit.counts
+    done.added, done.changed, done.removed = counts.added, counts.changed, counts.removed
+    return done
+
+
+def _require_alike(ours: MemoryFolder, theirs: MemoryFolder) -> None:
+    """Experts and keys of one memory serve in another only on the same backbone and with the same settings."""
+    a, b = ours.header.backbone, theirs.header.backbone
+    if differing := [part for part in ("config", "tokenizer", "weights") if a.get(part) != b.get(part)]:
+        raise BackboneMismatch(
+            f"{theirs.path} was made on '{b.get('name')}', {ours.path} on '{a.get('name')}': "
+            f"{', '.join(differing)} differ",
+            hint=f"`memtune facts export --memory {theirs.path}` gives its facts, which can be learned anew",
+        )
+    kept = [{k: v for k, v in f.header.settings.items() if k != "admission"} for f in (ours, theirs)]
+    if kept[0] != kept[1]:
+        names = ", ".join(sorted(k for k in {*kept[0], *kept[1]} if kept[0].get(k) != kept[1].get(k)))
+        raise UsageError(f"{theirs.path} was made with other settings: {names}", hint="learn its facts anew")
+
+
+def _plan(ours: MemoryFolder, theirs: MemoryFolder, base: Manifest, how: str) -> _Plan:
+    come, went = located(theirs, theirs.manifest, base), located(theirs, base, theirs.manifest)
+    plan = _Plan()
+    mine = {i: ours.at(*ref) for i, ref in ours.find([*come, *went]).items()}
+    hashes = [wording_hash(text) for found in come.values() for text in found.fact.wordings]
+    taken = ours.by_wording(hashes)
+    for id_, found in come.items():
+        _place(plan, ours, found, mine.get(id_), went.get(id_), _rivals(found.fact, taken, went, mine), how)
+    for id_, before in went.items():
+        if id_ in come or id_ not in mine:
+            continue
+        if mine[id_] == before.fact:
+            plan.drop.add(id_)
+        else:
+            _settle(plan, Conflict(id_, mine[id_], None), how, take=None, drop={id_})
+    if plan.conflicts and how == "error":
+        raise MergeConflict(plan.conflicts)
+    return plan
+
+
+def _place(
+    plan: _Plan, ours: MemoryFolder, found: Located, mine: Fact | None, before: Located | None,
+    rivals: Mapping[str, str], how: str,
+) -> None:  # fmt: skip
+    """Decide about one fact that the other side added or changed."""
+    fact = found.fact
+    if mine == fact:
+        return
+    contrary = [id_ for id_, answer in rivals.items() if answer != fact.answer]
+    unchanged = (mine is None and before is None) or (before is not None and mine == before.fact)
+    if not unchanged:
+        _settle(plan, Conflict(fact.id, mine, fact), how, take=found, drop={fact.id, *contrary})
+    elif contrary:
+        _settle(plan, Conflict(fact.id, ours.fact(contrary[0]), fact), how, take=found, drop={fact.id, *contrary})
+    elif rivals and mine is None:
+        plan.duplicates += 1
+    else:
+        plan.take[fact.id] = found
+        plan.drop |= {fact.id} if mine else set()
+
+
+def _settle(plan: _Plan, conflict: Conflict, how: str, *, take: Located | None, drop: set[str]) -> None:
+    plan.conflicts.append(conflict)
+    if how == "theirs":
+        plan.drop |= drop
+        if take is not None:
+            plan.take[take.fact.id] = take
+
+
+def _rivals(
+    fact: Fact, taken: Mapping[int, tuple[str, str]], went: Mapping[str, Located], mine: Mapping[str, Fact]
+) -> dict[str, str]:
+    """Our facts that the wordings of one of theirs lead to, with their answers; the question alone makes a double."""
+    found: dict[str, str] = {}
+    for text in fact.wordings:
+        id_, answer = taken.get(wording_hash(text), (fact.id, ""))
+        leaves = id_ in went and mine.get(id_) == went[id_].fact
+        if id_ != fact.id and not leaves and (text == fact.question or answer != fact.answer):
+            found[id_] = answer
+    return found
+
+
+def _without(held: Segments, gone: Mapping[str, FactRef]) -> Segments:
+    left = Segments(held)
+    for number, rows in _by_segment(gone.values()):
+        left[number] = replace(left[number], dropped=left[number].dropped | rows)
+    return left
+
+
+def _with_shared(held: Segments, theirs: Manifest, plan: _Plan) -> Segments:
+    """Rows of segments that this folder has already."""
+    joined = Segments(held)
+    for number, rows in _by_segment(found.ref for found in plan.take.values()):
+        segment = joined.get(number, _bare(theirs.held[number]))
+        joined[number] = replace(segment, dropped=segment.dropped - rows)
+    return joined
+
+
+def _with_adopted(held: Segments, theirs: MemoryFolder, plan: _Plan, writer: Writer) -> Segments:
+    """Segments of another folder, without the rows that are not wanted."""
+    joined = Segments(held)
+    for number, rows in _by_segment(found.ref for found in plan.take.values()):
+        segment = _bare(theirs.manifest.held[number])
+        taken = writer.adopt(replace(segment, dropped=segment.dropped - rows), theirs.shards)
+        joined[taken.id] = taken
+    return joined
+
+
+def _bare(segment: Segment) -> Segment:
+    return replace(segment, dropped=frozenset(range(segment.count)))
+
+
+def _by_segment(refs: Iterable[FactRef]) -> list[tuple[int, frozenset[int]]]:
+    rows: dict[int, set[int]] = {}
+    for segment, row in refs:
+        rows.setdefault(segment, set()).add(row)
+    return [(number, frozenset(found)) for number, found in sorted(rows.items())]

@@ -1,0 +1,1 @@
+"""How the router's shipped tables were made."""
