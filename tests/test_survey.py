@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memtune.core.facts import Fact, wording_hash
@@ -54,6 +54,7 @@ def consistent(facts: list[Fact]) -> bool:
     return all(len(said) == 1 for said in answers.values()) and len({f.id for f in facts}) == len(facts)
 
 
+@example([("q1", ["q2"], "a")], [("q2", [], "b"), ("q1", [], "b"), ("q2", [], "a")])
 @given(ROWS, ROWS)
 def test_what_is_kept_never_contradicts_itself(first: list[Any], second: list[Any]) -> None:
     for on_conflict in ("keep-first", "keep-last"):

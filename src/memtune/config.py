@@ -98,7 +98,17 @@ class RouterConfig(_Checked):
     """Facts that are looked at closely."""
     threshold: float = 0.6
     """Share of probability from which a fact is confirmed when its wording is not a learned one, in memories too small
-    to be calibrated."""
+    to be calibrated; the least in any other."""
+    highest_threshold: float = 0.97
+    """What calibration raises it to at most."""
+    false_firing: float = 0.005
+    """Share of near misses that may fire; calibration chooses the threshold by it."""
+    calibrate: int = 400
+    """Facts that calibration looks at, at most; 0 leaves the threshold as it is."""
+    growth: float = 0.1
+    """By what share a memory may grow or shrink before it is calibrated again."""
+    made: int = 0
+    """Wordings made of each learned one by cheap changes, that become keys as well."""
     max_facts: int = 4
     """Facts that one prompt may ask for."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace as change
@@ -22,11 +23,13 @@ from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError, UsageError
 from memtune.history import History
 from memtune.learning import Learning, Progress
+from memtune.router.encoders import make_encoder
 from memtune.router.entries import Entry, make_keys
 from memtune.router.route import Owner
 from memtune.router.router import Router
 from memtune.store import MemoryFolder, Point, Writer
 from memtune.survey import Survey
+from memtune.tuning import Tuning
 
 _ROUTER_ROOM = "router"
 _SLACK = 8
@@ -39,10 +42,10 @@ class Memory:
     def __init__(self, backbone: Backbone, folder: MemoryFolder, config: Config, *, follow: bool = False) -> None:
         backbone.identity.require(folder.header.backbone)
         backbone = backbone.with_template(folder.header.settings["chat_template"])
-        width = folder.header.settings["router_width"]
         self.backbone, self.folder = backbone, folder
-        self.config = change(config, router=change(config.router, width=width))
-        self.router = Router(self.config.router, self.config.index)
+        self.config = change(config, router=change(config.router, encoder=folder.header.settings["encoder"]))
+        encoder = make_encoder(self.config.router.encoder, backbone)
+        self.router = Router(self.config.router, self.config.index, encoder)
         self.answering = Answering(backbone, folder, self.router, self.config)
         self.follow = follow
         """Whether to look for a newer version before each question."""
@@ -54,11 +57,12 @@ class Memory:
         self._taken_in: dict[int, tuple[frozenset[int], str]] = {}
         """The segments whose keys the router holds, each with the rows that it left out and its shard of keys."""
         self._catch_up()
+        self.tuning = Tuning(folder, self.router, self.config.router)
 
     @classmethod
     def create(cls, backbone: Backbone, path: str | Path, config: Config) -> Memory:
         settings: dict[str, Any] = {"chat_template": backbone.template.chat_template}
-        settings["router_width"] = config.router.width
+        settings["encoder"] = config.router.encoder
         settings |= {"admission": vars(config.admission)} if config.admission.active else {}
         folder = MemoryFolder.create(path, backbone=backbone.identity.to_json(), settings=settings)
         return cls(backbone, folder, config)
@@ -79,6 +83,8 @@ class Memory:
         with self._changing:
             moved = self.folder.refresh()
             self._catch_up()
+            if moved:
+                self.tuning.load()
             return moved
 
     def serving(self) -> Answering:
@@ -136,12 +142,15 @@ class Memory:
         with self._changing:
             learning = Learning(self, config, since=since, measure_reading=measure_reading, progress=progress)
             if found.count == 1 or not self.history.admission.active:
-                return learning.run(source, found)
-            return self._learn_a_candidate(learning, source, found, resume)
+                report = learning.run(source, found)
+            else:
+                report = self._learn_a_candidate(learning, source, found, resume)
+            begin = time.perf_counter()
+            self.tuning.settle()
+            report.seconds += time.perf_counter() - begin
+            return report
 
-    def _learn_a_candidate(
-        self, learning: Learning, source: FactSource, found: Survey, resume: bool
-    ) -> LearnReport:
+    def _learn_a_candidate(self, learning: Learning, source: FactSource, found: Survey, resume: bool) -> LearnReport:
         """Learn beside what is served, measure, and serve it if it may be."""
         required = self.history.admission
         with self.history.on_candidate(resume=resume) as candidate:
@@ -183,19 +192,22 @@ class Memory:
             self.history.rollback(before)
             raise InputError(f"'{fact.id}' was not changed: the router does not lead its question to it")
 
-    def phrase(self, fact_id: str, text: str) -> int:
-        """Let another wording lead to a fact as well."""
+    def phrase(self, fact_id: str, text: str, *, never: bool = False) -> int:
+        """Let another wording lead to a fact as well, or with `never` make sure that this text does not."""
         with self._changing:
             self.refresh()
             fact, owner = self.folder.fact(fact_id), self.router.exact(text)
             if not normalise(text):
                 raise UsageError("a phrasing must not be empty")
-            if owner is not None:
-                other = self.answering.describe(owner)[0]
+            if never:
+                grown = _barred(fact, text)
+            else:
+                other = self.answering.describe(owner)[0] if owner is not None else fact_id
                 if other != fact_id:
                     raise ConflictError(f"'{text}' already leads to the fact '{other}'", hint="forget that one first")
+                grown = _phrased(fact, text)
+            if grown == fact:
                 return self.version
-            grown = change(fact, phrasings=(*fact.phrasings, text))
             experts = self.answering.experts(self._owners([fact_id])[0])
             lot = Lot([grown], {name: stack([expert.tensors]) for name, expert in experts.items()})
             with self.writing() as writer:
@@ -216,8 +228,9 @@ class Memory:
         """Make a learned lot, and the going of the facts it replaces, one version."""
         if drop:
             writer.drop(drop)
-        keys = make_keys([Entry.of(f) for f in lot.facts], self.router.matcher.encoder, self.config.router.vectors)
         if lot.facts:
+            entries = [Entry.of(fact, self.config.router.made) for fact in lot.facts]
+            keys = make_keys(entries, self.router.matcher.encoder, self.config.router.vectors)
             writer.add_segment(lot.facts, {**lot.rooms, _ROUTER_ROOM: keys})
         writer.commit(message, act=act)
         self._catch_up()
@@ -268,3 +281,22 @@ class Memory:
 
     def facts(self, where: Mapping[str, str] | None = None, *, limit: int | None = None) -> Iterator[Fact]:
         return self.folder.facts(where, limit=limit)
+
+
+def _phrased(fact: Fact, text: str) -> Fact:
+    """The fact with a further wording, which it may have been kept from before."""
+    if normalise(text) in map(normalise, fact.wordings):
+        return fact
+    never = tuple(other for other in fact.never if normalise(other) != normalise(text))
+    return change(fact, phrasings=(*fact.phrasings, text), never=never)
+
+
+def _barred(fact: Fact, text: str) -> Fact:
+    """The fact with a text that it must not answer."""
+    same = normalise(text)
+    if same == normalise(fact.question):
+        raise UsageError(f"'{text}' is the learned wording of '{fact.id}'", hint="forget the fact, or give it another one")
+    if same in map(normalise, fact.never):
+        return fact
+    phrasings = tuple(other for other in fact.phrasings if normalise(other) != same)
+    return change(fact, phrasings=phrasings, never=(*fact.never, text))

@@ -24,6 +24,7 @@ from memtune.inbox import Inbox
 from memtune.ingest import open_facts
 from memtune.learning import Progress
 from memtune.memory import Memory
+from memtune.router.calibrate import Calibration
 from memtune.router.router import Router
 from memtune.store import MemoryFolder
 from memtune.survey import survey
@@ -200,9 +201,13 @@ class MemoryModel(Versions):
         """Give a fact another answer; returns the memory's new version."""
         return self.memory.update(fact_id, answer=answer)
 
-    def phrase(self, fact_id: str, text: str) -> int:
-        """Let another wording lead to a fact as well; returns the memory's version."""
-        return self.memory.phrase(fact_id, text)
+    def phrase(self, fact_id: str, text: str, *, never: bool = False) -> int:
+        """Let another wording lead to a fact as well, or with `never` keep this text from it; returns the version."""
+        return self.memory.phrase(fact_id, text, never=never)
+
+    def calibration(self, *, again: bool = False) -> Calibration | None:
+        """What the router's threshold was set by, measured `again` if asked for."""
+        return self.memory.tuning.settle(again=again)
 
     def forget(self, *ids: str, where: Mapping[str, str] | None = None) -> list[str]:
         """Forget facts by id or by field; returns the ids that are gone."""

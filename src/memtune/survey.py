@@ -73,6 +73,8 @@ class _Seen:
     place: dict[int, int] = field(default_factory=dict)
     answers: array[int] = field(default_factory=lambda: array("Q"))
     gone: set[str] = field(default_factory=set)
+    heirs: dict[str, set[int]] = field(default_factory=dict)
+    """Facts of the input that have a wording of a memory's fact which gave way, by its id."""
 
 
 def _place(
@@ -92,12 +94,15 @@ def _place(
     if _said(found, seen, at, fact, hashes, known):
         found.duplicates += 1
         found.left_out.add(at)
-        seen.gone -= set(found.superseded.pop(at, ()))
+        _restore(found, seen, found.superseded.pop(at, ()))
         return
     said_elsewhere = {h for h in hashes if _holders(found, seen, [h], known).any}
     if said_elsewhere:
         found.trimmed[at] = said_elsewhere
-    seen.place.update(dict.fromkeys(set(hashes) - said_elsewhere, at))
+    own = set(hashes) - said_elsewhere
+    seen.place.update(dict.fromkeys(own, at))
+    for hash_ in own & known.keys():
+        seen.heirs.setdefault(known[hash_][0], set()).add(at)
 
 
 def _disagreement(
@@ -132,10 +137,20 @@ def _replace(
     differing = {p for p in _holders(found, seen, hashes, known).places if seen.answers[p] != seen.answers[at]}
     found.left_out |= differing
     for place in differing:
-        seen.gone -= set(found.superseded.pop(place, ()))
+        _restore(found, seen, found.superseded.pop(place, ()))
     old = _holders(found, seen, hashes, known).old
     found.superseded[at] = tuple(fact_id for fact_id, said in old.items() if said != fact.answer)
     seen.gone |= set(found.superseded[at])
+
+
+def _restore(found: Survey, seen: _Seen, ids: Sequence[str]) -> None:
+    """Let facts of the memory stand again, except those of which another fact of the input has a wording by now."""
+    for fact_id in ids:
+        heirs = seen.heirs.get(fact_id, set()) - found.left_out
+        if heirs:
+            found.superseded[max(heirs)] = (*found.superseded.get(max(heirs), ()), fact_id)
+        else:
+            seen.gone.discard(fact_id)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from memtune.store import MemoryFolder, durable
 
 TINY = {"name": "tiny", "weights": "w"}
 
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """v1: two facts; v2: one of them changed."""

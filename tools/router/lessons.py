@@ -54,7 +54,7 @@ class Recorder:
         query = matcher.query(text)
         if not len(query.words):
             return
-        proposed = matcher.propose(query, frozenset(without))
+        proposed = matcher.propose(query, frozenset(int(key) for key in matcher.keys.of(list(without))))
         if not len(proposed.keys):
             return
         table = matcher.features(query, proposed)

@@ -64,6 +64,11 @@ def resident() -> int | None:
     return _field("VmRSS")
 
 
+def mapped() -> int | None:
+    """The part of the resident memory that is mapped from files: the system takes it back when it needs room."""
+    return _field("RssFile")
+
+
 def give_back() -> None:
     """Free what is not in use, so that the next count starts low."""
     gc.collect()

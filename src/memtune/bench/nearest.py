@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memtune.bench.machine import MEGABYTE, give_back, megabytes, resident
+from memtune.bench.machine import MEGABYTE, give_back, mapped, megabytes, resident
 from memtune.bench.output import Say, Sheet, plain, silent
 from memtune.bench.stats import Rate
 from memtune.config import Config
@@ -41,7 +41,6 @@ _NOISE = 0.03
 """Of each number of a unit vector: where it has 256, the cosine to what it was is about .9."""
 _NEAREST = 8
 _TIES = 32
-"""So many of the truly nearest are kept, because the eighth may have equals."""
 _CHANGED = 200
 _NEW = 1 << 20
 """The first of the segments of one key."""
@@ -69,7 +68,9 @@ class Nearest:
     keys: int
     method: str
     recall: Rate
-    """Of the eight nearest by exact search over vectors that were not rounded."""
+    """Of the eight nearest by exact search over the same stored vectors."""
+    recall_unrounded: Rate
+    """The same over the vectors before they were rounded to be stored."""
     search: Milliseconds
     search_processor: Milliseconds
     """The same in time of the processor, which other work on the machine does not take part of."""
@@ -87,6 +88,8 @@ class Nearest:
     """The whole process."""
     keys_bytes: int | None
     """What it grew by when keys and index were filled."""
+    mapped_bytes: int | None
+    """The part of that which is mapped from the shards of the keys, so that the system may take it back."""
     index_bytes: int
     """On disk."""
 
@@ -95,6 +98,7 @@ class Nearest:
             f"{self.keys:,}",
             self.method,
             self.recall.brief,
+            self.recall_unrounded.brief,
             str(self.search),
             str(self.search_processor),
             str(self.words),
@@ -103,7 +107,7 @@ class Nearest:
             str(self.remove),
             str(self.search_after),
             f"{self.fill_seconds:.1f}",
-            f"{megabytes(self.resident_bytes)} ({megabytes(self.keys_bytes)})",
+            f"{megabytes(self.resident_bytes)} ({megabytes(self.keys_bytes)}, {megabytes(self.mapped_bytes)})",
             f"{self.index_bytes / MEGABYTE:,.0f} MB",
         ]
 
@@ -117,6 +121,7 @@ class NearestResult:
             "keys",
             "method",
             f"recall@{_NEAREST}",
+            "unrounded",
             "nearest ms",
             "of the processor",
             "by words ms",
@@ -125,10 +130,13 @@ class NearestResult:
             "remove one ms",
             "nearest after it ms",
             "fill s",
-            "resident (by keys)",
+            "resident (by keys, mapped)",
             "file",
         ]
-        note = "Times: median (99th percentile), one thread. Recall against exact search over unrounded vectors."
+        note = (
+            "Times: median (99th percentile), one thread. Recall against exact search over the stored vectors, and over"
+            " the same before they were rounded."
+        )
         return [Sheet("The nearest of many keys", columns, [size.row() for size in self.sizes], note)]
 
 
@@ -147,6 +155,31 @@ def measure(
         methods.use_threads(threads)
 
 
+class _Truth:
+    """The nearest by exact search, some more than are asked for, because the last may have equals."""
+
+    def __init__(self, queries: NDArray[np.float32]) -> None:
+        self._queries = queries
+        self._best = np.full((len(queries), _TIES), -np.inf, np.float32)
+        self._whose = np.full((len(queries), _TIES), -1)
+
+    def compare(self, vectors: NDArray[np.float32], first: int) -> None:
+        """Take the nearest of these keys among the nearest of all."""
+        scores = np.concatenate([self._best, self._queries @ vectors.T], axis=1)
+        new = np.broadcast_to(first + np.arange(len(vectors)), (len(self._queries), len(vectors)))
+        numbers = np.concatenate([self._whose, new], axis=1)
+        order = np.argpartition(-scores, _TIES - 1, axis=1)[:, :_TIES]
+        self._best, self._whose = np.take_along_axis(scores, order, 1), np.take_along_axis(numbers, order, 1)
+
+    def recall(self, found: Sequence[NDArray[np.int64]]) -> Rate:
+        """How many of the nearest were found; equals of the last one count as well."""
+        hits = 0
+        for numbers, scores, nearest in zip(found, self._best, self._whose, strict=True):
+            least = np.sort(scores)[-_NEAREST] - 1e-6
+            hits += min(_NEAREST, int(np.isin(numbers, nearest[scores >= least]).sum()))
+        return Rate(hits, _NEAREST * len(found))
+
+
 class _World:
     """Keys in lots, each in a shard of its own, and queries with the keys that are truly nearest to them."""
 
@@ -162,8 +195,7 @@ class _World:
         vectors = self.encoder.encode(self.texts)
         noised = np.arange(len(vectors)) >= len(fresh)
         self.queries = np.where(noised[:, None], self._noise(vectors, 0), vectors).astype(np.float32)
-        self._best = np.full((queries, _TIES), -np.inf, np.float32)
-        self._whose = np.full((queries, _TIES), -1)
+        self.stored, self.unrounded = _Truth(self.queries), _Truth(self.queries)
 
     def _noise(self, vectors: NDArray[np.float32], draw: int) -> NDArray[np.float32]:
         rng = np.random.default_rng([self.seed, draw])
@@ -186,7 +218,8 @@ class _World:
                 keys["vectors"] = stored(vectors, self.config.router.vectors)
                 keys["hashes"] += torch.from_numpy(places // rounds)  # each wording is one of its own
             self._shard(start // _LOT).write_bytes(shards.encode(keys))
-            self._compare(vectors, start)
+            self.stored.compare(restored(keys["vectors"]), start)
+            self.unrounded.compare(vectors, start)
 
     def _shard(self, lot: int) -> Path:
         return self._folder / f"{lot}{shards.SUFFIX}"
@@ -194,22 +227,6 @@ class _World:
     def lots(self) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
         for lot in range(-(-self.size // _LOT)):
             yield lot, shards.Tensors(self._shard(lot))
-
-    def _compare(self, vectors: NDArray[np.float32], first: int) -> None:
-        """Take the nearest of these keys among the nearest of all."""
-        scores = np.concatenate([self._best, self.queries @ vectors.T], axis=1)
-        new = np.broadcast_to(first + np.arange(len(vectors)), (len(self.queries), len(vectors)))
-        numbers = np.concatenate([self._whose, new], axis=1)
-        order = np.argpartition(-scores, _TIES - 1, axis=1)[:, :_TIES]
-        self._best, self._whose = np.take_along_axis(scores, order, 1), np.take_along_axis(numbers, order, 1)
-
-    def recall(self, found: Sequence[NDArray[np.int64]]) -> Rate:
-        """How many of the nearest were found; equals of the last one count as well."""
-        hits = 0
-        for numbers, scores, nearest in zip(found, self._best, self._whose, strict=True):
-            least = np.sort(scores)[-_NEAREST] - 1e-6
-            hits += min(_NEAREST, int(np.isin(numbers, nearest[scores >= least]).sum()))
-        return Rate(hits, _NEAREST * len(found))
 
 
 def measure_sizes(
@@ -228,13 +245,17 @@ def _measure(questions: Sequence[str], config: Config, size: int, queries: int, 
         say(f"{size:,} keys: writing them, and exact search")
         world.write()
         give_back()
-        before = resident()
+        before = resident(), mapped()
         say(f"{size:,} keys: filling the index")
         router = _Filled(world)
         give_back()
-        held = resident()
+        after = resident(), mapped()
         say(f"{size:,} keys: asking")
-        return _asked(world, router, held, None if held is None or before is None else held - before)
+        return _asked(world, router, after[0], _grown(before[0], after[0]), _grown(before[1], after[1]))
+
+
+def _grown(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before
 
 
 class _Filled:
@@ -264,7 +285,7 @@ class _Filled:
         self.index.remove(gone)
 
 
-def _asked(world: _World, router: _Filled, held: int | None, grown: int | None) -> Nearest:
+def _asked(world: _World, router: _Filled, *held: int | None) -> Nearest:
     keys, index = router.keys, router.index
     found: list[NDArray[np.int64]] = []
     _search(index, world.queries[:_NEAREST])
@@ -275,9 +296,10 @@ def _asked(world: _World, router: _Filled, held: int | None, grown: int | None) 
     by_hash = _timed(lambda i: keys.exact(world.texts[i]), len(words))
     add, remove, after = _changes(router, world)
     ms = Milliseconds.of
+    recalls = world.stored.recall(found), world.unrounded.recall(found)
     return Nearest(
-        world.size, index.method, world.recall(found), ms(search), ms(on_processor), ms(by_words), ms(by_hash), ms(add),
-        ms(remove), ms(after), router.seconds, held, grown, len(index.to_bytes()),
+        world.size, index.method, *recalls, ms(search), ms(on_processor), ms(by_words), ms(by_hash), ms(add),
+        ms(remove), ms(after), router.seconds, *held, len(index.to_bytes()),
     )  # fmt: skip
 
 

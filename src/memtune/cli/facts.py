@@ -117,13 +117,14 @@ def phrase(
     fact_id: Id,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="Another wording of its question.")],
     *,
+    never: Annotated[bool, typer.Option("--not", help="An example that must not lead to the fact.")] = False,
     as_json: Json = False,
     author: Author = None,
     place: Place,
 ) -> None:
     """Give a fact another wording of its question."""
     with place.load(author) as model:
-        version = model.phrase(fact_id, text)
+        version = model.phrase(fact_id, text, never=never)
     _print_change("phrased", [fact_id], version, as_json)
 
 

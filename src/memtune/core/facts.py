@@ -11,7 +11,7 @@ from typing import Any
 
 from memtune.errors import InputError
 
-FIELDS = ("id", "question", "phrasings", "answer", "source", "group")
+FIELDS = ("id", "question", "phrasings", "never", "answer", "source", "group")
 QUESTION_FIELDS = ("question", "prompt")
 ANSWER_FIELDS = ("answer", "completion", "output")
 
@@ -24,6 +24,8 @@ class Fact:
     question: str
     answer: str
     phrasings: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+    """Texts that this fact must not answer, however near they are."""
     source: str | None = None
     group: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -49,6 +51,8 @@ class Fact:
         row: dict[str, Any] = {"id": self.id, "question": self.question, "answer": self.answer}
         if self.phrasings:
             row["phrasings"] = list(self.phrasings)
+        if self.never:
+            row["never"] = list(self.never)
         if self.source is not None:
             row["source"] = self.source
         if self.group is not None:
@@ -61,9 +65,7 @@ class Fact:
         asked, answered = _present(row, *QUESTION_FIELDS), _present(row, *ANSWER_FIELDS)
         right = _several(row[answered])
         question, answer = _text(asked, row[asked]), _text(answered, right[0])
-        phrasings = row.get("phrasings") or ()
-        if not isinstance(phrasings, (list, tuple)) or not all(isinstance(p, str) and p.strip() for p in phrasings):
-            raise InputError("'phrasings' must be a list of texts that are not empty")
+        phrasings, never = _texts(row, "phrasings"), _texts(row, "never")
         given = row.get("id")
         empty = {name for name in (*QUESTION_FIELDS, *ANSWER_FIELDS) if row.get(name) is None}
         taken = {*FIELDS, asked, answered, *empty}
@@ -72,7 +74,8 @@ class Fact:
             id=str(given).strip() if given is not None else fact_id(question, answer),
             question=question,
             answer=answer,
-            phrasings=tuple(phrasings),
+            phrasings=phrasings,
+            never=never,
             source=_optional(row, "source"),
             group=_optional(row, "group"),
             extra=others | {k: v for k, v in row.items() if k not in taken},
@@ -85,6 +88,14 @@ def _present(row: Mapping[str, Any], *names: str) -> str:
         if row.get(name) is not None:
             return name
     raise InputError(f"no '{names[0]}'")
+
+
+def _texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """A list of texts that the row may have."""
+    given = row.get(name) or ()
+    if not isinstance(given, (list, tuple)) or not all(isinstance(text, str) and text.strip() for text in given):
+        raise InputError(f"'{name}' must be a list of texts that are not empty")
+    return tuple(given)
 
 
 def _several(value: Any) -> Sequence[Any]:

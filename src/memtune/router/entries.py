@@ -14,8 +14,9 @@ from torch import Tensor
 
 from memtune.core.facts import Fact, normalise, wording_hash
 from memtune.router.asked import form
+from memtune.router.augment import made
 from memtune.router.encoders import Encoder
-from memtune.router.keys import FORMS, GIVEN
+from memtune.router.keys import FORMS, GIVEN, MADE, NEVER
 from memtune.router.vectors import stored
 from memtune.router.words import hashed_words, said
 
@@ -40,8 +41,12 @@ class Entry:
     question: str = field(default="")
 
     @classmethod
-    def of(cls, fact: Fact, more: Sequence[Wording] = ()) -> Entry:
-        return cls([*(Wording(text) for text in fact.wordings), *more], fact.answer, fact.question)
+    def of(cls, fact: Fact, made_each: int = 0) -> Entry:
+        """A fact's given wordings, its examples of what must not fire, and some made of its learned wording."""
+        given = [Wording(text) for text in fact.wordings]
+        never = [Wording(text, NEVER) for text in fact.never]
+        more = [Wording(text, MADE) for text in made(fact.question, most=made_each)] if made_each else []
+        return cls([*given, *more, *never], fact.answer, fact.question)
 
 
 def make_keys(entries: Sequence[Entry], encoder: Encoder, form_of_vectors: str) -> dict[str, Tensor]:

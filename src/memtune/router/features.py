@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtune.router.evidence import Evidence
-from memtune.router.keys import Keys
+from memtune.router.keys import FORMS, Keys
 from memtune.router.lexicon import lexicon
 from memtune.router.words import Words
 
@@ -38,6 +38,7 @@ OWN = (
     "relation_met",
     "siblings", "unknown_words", "key_length", "query_length", "rarest_unshared_key", "rarest_unshared_query",
     "all_names_there", "foreign_words", "told_among_siblings", "similar_and_told", "digits_key", "digits_query",
+    "key_asks", "key_doubts", "query_asks", "query_doubts", "memory_size",
 )  # fmt: skip
 MARGINS = (
     "similar", "told", "lexical", "met_key", "met_query", "apart_from_siblings", "relation_met", "given_away_met",
@@ -50,6 +51,7 @@ NAMES = (*OWN, *(f"{name}_margin" for name in MARGINS))
 class Query:
     words: Words
     vector: Floats
+    form: str
 
     @cached_property
     def meaning(self) -> Floats:
@@ -174,9 +176,17 @@ class Comparison:
             np.maximum.reduceat(weight_k * ~self.shared_K, self.starts), (weight_q[:, None] * lone_Q).max(0),
             (named_k > 0) & (self._sums(weight_k * (names_k & ~self.shared_K)) == 0),
             (weight_q * ~self.unknown_Q) @ (lone_Q & ~answered_QC) / total_q, among, similar + 0.5 * told,
-            digits_k > 0, digits_q > 0,
+            digits_k > 0, digits_q > 0, *self._forms(),
         )  # fmt: skip
         return np.stack([np.asarray(c, np.float32) for c in columns], axis=1)
+
+    def _forms(self) -> tuple[Floats, ...]:
+        """Whether wording and question ask openly, or for yes or no, or are neither; and how large the memory is."""
+        forms, ones = self.keys.forms_of(self.proposed.keys), np.ones(len(self.proposed.keys), np.float32)
+        own = FORMS.index(self.query.form)
+        asks, doubts = (np.equal(forms, FORMS.index(name)).astype(np.float32) for name in ("open", "closed"))
+        size = np.float32(np.log(len(self.keys) + 1))
+        return (asks, doubts, ones * (own == FORMS.index("open")), ones * (own == FORMS.index("closed")), ones * size)
 
     def _sums(self, values_K: Floats) -> Floats:
         found: Floats = np.add.reduceat(np.asarray(values_K, np.float32), self.starts)

@@ -141,6 +141,10 @@ class Keys:
     def form(self, key: int) -> str:
         return FORMS[self._forms.values[key]]
 
+    def forms_of(self, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
+        found: NDArray[np.uint8] = self._forms.values[keys]
+        return found
+
     def tag(self, key: int) -> int:
         return int(self._tags.values[key])
 

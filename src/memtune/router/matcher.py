@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memtune.config import IndexConfig, RouterConfig
+from memtune.router.asked import form
 from memtune.router.confirm import Confirmer
 from memtune.router.encoders import Encoder
 from memtune.router.evidence import Evidence
@@ -24,8 +25,10 @@ from memtune.router.words import said
 _MANY = 4096
 """So many new keys at once make the index look at all of them before it is trained."""
 _SAMPLED = 65_536
+_LEFT_OUT = 64
 _READ = 50_000
 """Entries of word lists that one question may read."""
+_MET = (OWN.index("met_key"), OWN.index("met_query"))
 _DIGITS = (OWN.index("digits_key"), OWN.index("digits_query"))
 
 
@@ -41,6 +44,10 @@ class Judged:
     digits: bool
     """Whether a number or id stands on one side only."""
     features: Floats
+
+    def meets(self, share: float) -> bool:
+        """Whether wording and question meet in nearly all their words, both ways."""
+        return bool(min(self.features[_MET[0]], self.features[_MET[1]]) >= share)
 
 
 class Matcher:
@@ -79,19 +86,18 @@ class Matcher:
     # ---- the two looks ------------------------------------------------------------------------------------------
 
     def query(self, text: str) -> Query:
-        return Query(said(text), self.encoder.encode([text])[0])
+        return Query(said(text), self.encoder.encode([text])[0], form(text))
 
-    def propose(self, query: Query, without: frozenset[Owner] = frozenset()) -> Proposed:
-        """The wordings that share the rarest words and those whose vectors are nearest, in turns."""
-        most = self.config.propose + sum(len(self.keys.of([owner])) for owner in without)
+    def propose(self, query: Query, without: frozenset[int] = frozenset()) -> Proposed:
+        """The wordings that share the rarest words and those whose vectors are nearest, in turns; some left out."""
+        most = self.config.propose + min(len(without), _LEFT_OUT)
         by_words = self._by_words(query, most)
         by_vector = self._by_vector(query, most)
         turns = np.empty(2 * most, np.int64)
         turns[:] = -1
         turns[0 : 2 * len(by_words) : 2], turns[1 : 2 * len(by_vector) : 2] = list(by_words), by_vector
         found = list(dict.fromkeys(key for key in turns.tolist() if key >= 0))
-        if without:
-            found = [key for key in found if self.keys.owner(key) not in without]
+        found = [key for key in found if key not in without] if without else found
         chosen = np.array(found[: self.config.propose], np.int64)
         return Proposed(chosen, np.array([by_words.get(key, 0.0) for key in chosen.tolist()], np.float32))
 

@@ -17,8 +17,8 @@ Places = NDArray[np.int64]
 Found = tuple[Floats, Places]
 """Similarities and places, best first; place -1 where there is no more."""
 
-_PIECE, _BITS = 4, 4
-"""Scan cuts a vector into pieces of four numbers and keeps four bits of each."""
+_PIECE, _BITS = 2, 4
+"""Scan cuts a vector into pieces of two numbers and keeps four bits of each."""
 
 
 class Living:
@@ -85,7 +85,7 @@ class Named:
 
 
 class Scan(Named):
-    """All keys by four bits for four numbers, after a rotation that spreads what vectors hold; the best of them
+    """All keys by four bits for two numbers, after a rotation that spreads what vectors hold; the best of them
     closely, by eight bits a number. Exact but for the rounding, as long as the nearest are among those best."""
 
     def __init__(self, index: Any, width: int, config: IndexConfig) -> None:

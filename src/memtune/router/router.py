@@ -25,6 +25,7 @@ from memtune.router.route import Owner, Proposal, Route
 from memtune.router.walk import Walk
 from memtune.router.words import hashed_words
 
+_ABOUT = 256
 _RIVAL = 0.15
 """Share from which a fact that is not confirmed counts as one that may be meant."""
 
@@ -59,6 +60,24 @@ class Router:
         """The facts of a segment that keys lead to."""
         with self._lock:
             return self.matcher.keys.owners(segment)
+
+    def keys_of(self, owners: Sequence[Owner]) -> list[int]:
+        """The numbers of the keys that lead to these facts."""
+        with self._lock:
+            return [int(key) for key in self.matcher.keys.of(owners)]
+
+    def keys_in(self, wording: str) -> list[int]:
+        """The numbers of the keys that are this wording."""
+        with self._lock:
+            return self.matcher.keys.wording(wording)
+
+    def keys_about(self, name: str) -> list[int]:
+        """The numbers of keys that hold the rarest word of a name."""
+        words = hashed_words(name)
+        with self._lock:
+            keys = self.matcher.keys
+            rarest = min(words.tolist(), key=keys.frequency, default=None)
+            return [] if rarest is None else [int(key) for key in keys.holding(rarest, _ABOUT)]
 
     # ---- routing ------------------------------------------------------------------------------------------------
 
@@ -103,8 +122,8 @@ class Router:
         open_between = best is None and len(possible) > 1 and sum(j.share for j in possible) >= self.threshold
         return [self._proposal(j, part.text, confirmed=j is best, rival=open_between and j in possible) for j in judged]
 
-    def judge(self, text: str, without: frozenset[Owner] = frozenset()) -> list[Judged]:
-        """The facts that a text may ask for, the likeliest first; as if those `without` were not there."""
+    def judge(self, text: str, without: frozenset[int] = frozenset()) -> list[Judged]:
+        """The facts that a text may ask for, the likeliest first; as if the keys `without` were not there."""
         with self._lock:
             query = self.matcher.query(text)
             if not len(query.words):

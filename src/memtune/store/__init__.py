@@ -1,7 +1,8 @@
 """The memory folder: catalogue, shards, versions."""
 
 from memtune.store.durable import FORMAT
-from memtune.store.folder import Header, MemoryFolder
+from memtune.store.folder import MemoryFolder
+from memtune.store.layout import Header
 from memtune.store.manifest import Commit, Counts, FactRef, Point, Segment
 from memtune.store.writer import Writer
 
