@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +18,12 @@ from memtune.core.generate import Decoder, Reply, Request, decode
 from memtune.core.kinds import KINDS
 from memtune.core.prompts import Message, Prompt
 from memtune.core.reports import Answer, Used
+from memtune.core.validity import Validity
 from memtune.errors import InputError, UnknownFact, UsageError
 from memtune.inbox import Inbox, Why
 from memtune.router.route import Owner, Proposal, Route
 from memtune.router.router import Router
-from memtune.store import MemoryFolder
+from memtune.store import Manifest, MemoryFolder, Segment
 
 Question = str | Sequence[Message]
 _GAP = re.compile(r"""["'](?P<name>[^"'\n]{2,40})["']\s*:\s*["']?\Z""")
@@ -42,6 +45,17 @@ class _Use:
         return Used(self.id, self.proposal.score, self.source, "+".join(self.kinds))
 
 
+@dataclass(frozen=True)
+class _Resident:
+    """What is kept of a fact that was asked for."""
+
+    id: str
+    question: str
+    source: str | None
+    validity: Validity
+    experts: dict[str, Expert]
+
+
 @dataclass
 class _Asked:
     """One question on its way: as it was asked, as the model reads it, and what the router made of it."""
@@ -50,6 +64,8 @@ class _Asked:
     prompt: Prompt
     route: Route
     draw: int = 0
+    version: int | None = None
+    """The version that it was routed at; its experts are gathered from the same one."""
     chosen: list[Proposal] = field(default_factory=list)
     """Facts that can serve it."""
     used: list[_Use] = field(default_factory=list)
@@ -63,23 +79,37 @@ class Answering:
         self.backbone, self.folder, self.router, self.config = backbone, folder, router, config
         self.kinds: dict[str, Kind] = {name: kind(config) for name, kind in KINDS.items()}
         self.inbox = Inbox(folder.path, config.inbox) if folder is not None else None
-        self._resident: OrderedDict[Owner, tuple[str, str | None, dict[str, Expert]]] = OrderedDict()
+        self.clock: Callable[[], float] = time.time
+        """Seconds since 1970, by which facts begin and cease to hold."""
+        self._standing = folder.manifest if folder is not None else None
+        """The version that the router knows. The folder may be a moment ahead of it while another thread commits."""
+        self._lock = threading.RLock()
+        """Held while a question is routed and its experts are gathered: both come from one version."""
+        self._resident: OrderedDict[Owner, _Resident] = OrderedDict()
+
+    @contextmanager
+    def moving(self, manifest: Manifest) -> Iterator[None]:
+        """While inside, the router changes; afterwards questions are answered at this version."""
+        with self._lock:
+            yield
+            self._standing = manifest
 
     # ---- phases -------------------------------------------------------------------------------------------------
 
     def ask(
-        self, questions: Sequence[Question], config: DecodeConfig, *, memory: bool, raw: bool, keep: bool = True
+        self, questions: Sequence[Question], config: DecodeConfig, *, memory: bool, raw: bool, proof: bool = False
     ) -> list[Answer]:
-        """Answers in the order of the questions. `keep`: what stays unanswered may go into the inbox."""
-        asked = self._begin(questions, memory=memory, raw=raw)
+        """Answers in the order of the questions. `proof`: facts are shown to be recalled, also those whose time has not
+        come; else what stays unanswered may go into the inbox."""
+        asked = self._begin(questions, memory=memory, raw=raw, proof=proof)
         answers = {i: said for i, a in enumerate(asked) if (said := self._instead(a, config, memory))}
         live = sorted((i for i in range(len(asked)) if i not in answers), key=lambda i: len(asked[i].prompt.ids))
         for start in range(0, len(live), config.batch_size):
             part = live[start : start + config.batch_size]  # no more experts are held than decode side by side
-            requests = [self._gather(asked[i], config, memory) for i in part]
+            requests = [self._request(asked[i], config, memory, proof) for i in part]
             for i, reply in zip(part, decode(self.backbone, self._acting(memory), requests, config), strict=True):
                 answers[i] = self._report(asked[i], reply)
-        if keep and memory:
+        if memory and not proof:
             self._keep_unanswered(asked, [answers[i] for i in range(len(asked))])
         return [answers[i] for i in range(len(asked))]
 
@@ -90,23 +120,45 @@ class Answering:
         if answer is not None:
             yield answer.text
         else:
-            decoder = Decoder(self.backbone, self._acting(memory), [self._gather(asked, config, memory)], config)
+            decoder = Decoder(self.backbone, self._acting(memory), [self._request(asked, config, memory)], config)
             yield from _pieces(decoder, config)
             answer = self._report(asked, decoder.replies[0])
         if memory:
             self._keep_unanswered([asked], [answer])
         yield answer
 
-    def _begin(self, questions: Sequence[Question], *, memory: bool, raw: bool) -> list[_Asked]:
+    def reply(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> tuple[Reply, list[str]]:
+        """What is decoded, with the logits of every step, and the facts that acted."""
+        (asked,) = self._begin([question], memory=memory, raw=raw)
+        request = self._request(asked, config, memory)
+        (reply,) = decode(self.backbone, self._acting(memory), [request], config, keep_logits=True)
+        return reply, [use.id for use in asked.used]
+
+    def _begin(
+        self, questions: Sequence[Question], *, memory: bool, raw: bool, proof: bool = False
+    ) -> list[_Asked]:
         prompts = [self.prompt(q, raw=raw) for q in questions]
         before: Counter[tuple[int, ...]] = Counter()
         asked = []
         for question, prompt in zip(questions, prompts, strict=True):
-            route = self.route(question) if memory and self.folder is not None else Route()
-            chosen = [p for p in route.confirmed if self._can_serve(p)]
-            asked.append(_Asked(question, prompt, route, before[prompt.ids], chosen))
+            asked.append(_Asked(question, prompt, Route(), before[prompt.ids], self._version))
+            if memory and self.folder is not None:
+                self._route(asked[-1], proof)
             before[prompt.ids] += 1
         return asked
+
+    def _route(self, asked: _Asked, proof: bool) -> None:
+        with self._lock:
+            asked.version, asked.route = self._version, self.route(asked.question)
+            confirmed = [p for p in asked.route.confirmed if proof or self.in_force(p.owner)]
+            asked.chosen = [p for p in confirmed if self._can_serve(p)]
+
+    def _request(self, asked: _Asked, config: DecodeConfig, memory: bool, proof: bool = False) -> Request:
+        """The experts that the question needs, from the version that it was routed at."""
+        with self._lock:
+            if asked.version != self._version and memory:
+                self._route(asked, proof)
+            return self._gather(asked, config, memory)
 
     def prompt(self, question: Question, *, raw: bool) -> Prompt:
         _require_whole_characters(question)
@@ -135,8 +187,9 @@ class Answering:
         text = _last_said(asked.question)
 
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
-            found = self._gap(text, said)
-            reciting = self._use(asked, found, only_reciting=True) if found else {}
+            with self._lock:
+                found = self._gap(text, said) if asked.version == self._version else None
+                reciting = self._use(asked, found, only_reciting=True) if found and self.in_force(found.owner) else {}
             return {name: [expert] for name, expert in reciting.items()}
 
         at_once = {} if experts else find_gap(asked.prompt.tail)
@@ -145,16 +198,16 @@ class Answering:
     def _use(self, asked: _Asked, proposal: Proposal, *, only_reciting: bool) -> dict[str, Expert]:
         """The experts of a fact that act in this reply, noted as used; none where it was forgotten meanwhile."""
         try:
-            fact_id, source, experts = self._fact(proposal.owner)
+            held = self._fact(proposal.owner)
         except UnknownFact:
             return {}
         acting = {
             name: expert
-            for name, expert in experts.items()
+            for name, expert in held.experts.items()
             if (self.kinds[name].recites if only_reciting else proposal.recite or not self.kinds[name].recites)
         }
         if acting:
-            asked.used.append(_Use(proposal, fact_id, source, tuple(acting)))
+            asked.used.append(_Use(proposal, held.id, held.source, tuple(acting)))
         return acting
 
     def _gap(self, text: str, tail: str) -> Proposal | None:
@@ -169,35 +222,52 @@ class Answering:
 
     def experts(self, owner: Owner) -> dict[str, Expert]:
         """A fact's experts by kind, read from its shards once."""
-        return self._fact(owner)[2]
+        return self._fact(owner).experts
 
     def describe(self, owner: Owner) -> tuple[str, str | None]:
         """A fact's id and source."""
-        return self._fact(owner)[:2]
+        held = self._fact(owner)
+        return held.id, held.source
 
-    def _fact(self, owner: Owner) -> tuple[str, str | None, dict[str, Expert]]:
-        if owner not in self._resident:
-            assert self.folder is not None
-            segment, row = owner
-            held = next((s for s in self.folder.segments if s.id == segment and row not in s.dropped), None)
-            if held is None:
-                raise UnknownFact("the fact has just been forgotten")
-            fact, rooms = self.folder.at(segment, row), held.shards
-            experts = {
-                name: Expert(fact.id, fact.answer, pick(self.folder.shard(segment, name), row))
-                for name in self.kinds
-                if name in rooms
-            }
-            self._resident[owner] = (fact.id, fact.source, experts)
-            while len(self._resident) > _RESIDENT:
-                self._resident.popitem(last=False)
-        self._resident.move_to_end(owner)
-        return self._resident[owner]
+    def in_force(self, owner: Owner) -> bool:
+        """Whether the fact holds at this moment. One that does not is nobody's answer, though it is in the memory."""
+        try:
+            return self._fact(owner).validity.holds(self.clock())
+        except UnknownFact:
+            return False
+
+    def _fact(self, owner: Owner) -> _Resident:
+        with self._lock:
+            if owner not in self._resident:
+                self._resident[owner] = self._read(owner)
+                while len(self._resident) > _RESIDENT:
+                    self._resident.popitem(last=False)
+            self._resident.move_to_end(owner)
+            return self._resident[owner]
+
+    def _read(self, owner: Owner) -> _Resident:
+        segment, row = self._segment(owner)
+        assert self.folder is not None
+        fact = self.folder.records(segment)[row]
+        experts = {
+            name: Expert(fact.id, fact.answer, pick(self.folder.shard(segment, name), row))
+            for name in self.kinds
+            if name in segment.shards
+        }
+        return _Resident(fact.id, fact.question, fact.source, fact.validity, experts)
+
+    def _segment(self, owner: Owner) -> tuple[Segment, int]:
+        number, row = owner
+        segment = self._standing.held.get(number) if self._standing is not None else None
+        if segment is None or not segment.holds(row):
+            raise UnknownFact("the fact has just been forgotten")
+        return segment, row
 
     def forget(self, owners: Sequence[Owner]) -> None:
         """Nothing of these facts stays in this process."""
-        for owner in owners:
-            self._resident.pop(owner, None)
+        with self._lock:
+            for owner in owners:
+                self._resident.pop(owner, None)
 
     # ---- reporting ----------------------------------------------------------------------------------------------
 
@@ -215,16 +285,16 @@ class Answering:
         return self._without_model(asked, sentence, clarifies=tuple(rivals))
 
     def _without_model(self, asked: _Asked, text: str, **marked: Any) -> Answer:
-        return Answer(text, version=self._version, prompt_tokens=len(asked.prompt.ids), **marked)
+        return Answer(text, version=asked.version, prompt_tokens=len(asked.prompt.ids), **marked)
 
     def _rivals(self, route: Route) -> dict[str, str]:
         """Ids and questions of the facts that fit alike."""
-        assert self.folder is not None or not route.rivals
         found = {}
         for rival in route.rivals[:_MOST_RIVALS]:
             with suppress(UnknownFact):
-                fact_id = self.describe(rival.owner)[0]
-                found[fact_id] = self.folder.at(*rival.owner).question if self.folder else ""
+                held = self._fact(rival.owner)
+                if held.validity.holds(self.clock()):
+                    found[held.id] = held.question
         return found
 
     def _report(self, asked: _Asked, reply: Reply) -> Answer:
@@ -234,7 +304,7 @@ class Answering:
             text=reply.text.strip(),
             facts=tuple(used.values()),
             fired=bool(used),
-            version=self._version,
+            version=asked.version,
             tokens=tuple(reply.tokens),
             prompt_tokens=len(asked.prompt.ids),
             finish=reply.finish,
@@ -242,7 +312,7 @@ class Answering:
 
     @property
     def _version(self) -> int | None:
-        return self.folder.version if self.folder is not None else None
+        return self._standing.version if self._standing is not None else None
 
     def _keep_unanswered(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
         """Questions that no fact answered, for the owner of the memory."""
@@ -285,24 +355,26 @@ def _settled(text: str, config: DecodeConfig, *, final: bool) -> str:
     return text.rstrip()
 
 
-def explanation(route: Route, describe: Any) -> dict[str, Any]:
+def explanation(route: Route, answering: Answering) -> dict[str, Any]:
     """A route as JSON: what was asked, proposed and confirmed, and why."""
+    describe = answering.describe
+    silent = {p.owner for p in route.confirmed if not answering.in_force(p.owner)}
 
     def row(p: Proposal) -> dict[str, Any]:
         return {
             "id": describe(p.owner)[0],
             "score": round(p.score, 4),
-            "confirmed": p.confirmed,
+            "confirmed": p.confirmed and p.owner not in silent,
             "recite": p.recite,
             "asked": p.asked,
             "from": p.origin,
-            "why": p.reason,
+            "why": f"{p.reason}; it does not hold at this time" if p.owner in silent else p.reason,
         }
 
     return {
         "asked": [{"text": a.text, "from": a.origin} for a in route.asked],
         "note": route.note,
         "proposals": [row(p) for p in route.proposals],
-        "confirmed": [describe(p.owner)[0] for p in route.confirmed],
+        "confirmed": [describe(p.owner)[0] for p in route.confirmed if p.owner not in silent],
         "rivals": [describe(p.owner)[0] for p in route.rivals],
     }

@@ -251,6 +251,14 @@ class InboxConfig(_Checked):
 
 
 @dataclass(frozen=True)
+class TransferConfig(_Checked):
+    """Memories that come from elsewhere."""
+
+    max_bytes: int = 1 << 38
+    """What a file may unpack to."""
+
+
+@dataclass(frozen=True)
 class Config:
     learn: LearnConfig = field(default_factory=LearnConfig)
     imprint: ImprintConfig = field(default_factory=ImprintConfig)
@@ -260,6 +268,7 @@ class Config:
     admission: AdmissionConfig = field(default_factory=AdmissionConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     inbox: InboxConfig = field(default_factory=InboxConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
 
     def with_settings(self, assignments: Iterable[str]) -> Config:
         """A copy with `group.name=value` assignments applied."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from memtune.config import AdmissionConfig
-from memtune.errors import FolderError, FolderTooNew, UsageError
-from memtune.store import Commit, MemoryFolder, Point, Writer, audit
+from memtune.config import AdmissionConfig, InboxConfig
+from memtune.errors import FolderError, FolderTooNew, UnknownFact, UsageError
+from memtune.inbox import Inbox
+from memtune.store import Commit, MemoryFolder, Point, Writer, audit, sidecar
 from memtune.store.collect import Collected, collect
+from memtune.store.consolidate import Consolidated, consolidate
 from memtune.store.difference import Difference, difference
 from memtune.store.durable import plain_errors
 from memtune.store.layout import write_header
 from memtune.store.lock import WriterLock
-from memtune.store.manifest import Manifest
+from memtune.store.manifest import Manifest, Segments
 from memtune.store.merge import Merged, merge
+from memtune.store.purge import Held, held_anywhere, purge
 from memtune.store.refs import MAIN, Refs, parse_address
 from memtune.store.repair import rebuild_catalogue, rebuild_refs
 from memtune.store.stats import Stats, stats
@@ -31,6 +34,24 @@ class Note:
     author: str
     text: str
     data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What was taken out of history."""
+
+    ids: list[str]
+    rows: int
+    """Places in which the versions held them."""
+    versions: int
+    """Versions that nothing led to, and that went with them."""
+    questions: int
+    """Lines of the inbox that asked for them."""
+    noted: list[int]
+    """Versions whose notes tell a question or an answer: that stays in the audit log."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -164,11 +185,42 @@ class History:
         target = self._manifest(version)
         with self._writing() as writer:
             change = difference(self.folder, self.folder.manifest, target)
-            came, went = ({*kept, *change.changed} for kept in (change.added, change.removed))
+            both = {*change.changed, *change.archived, *change.restored}
+            came, went = ({*kept, *both} for kept in (change.added, change.removed))
             if not change:
                 return self.folder.version
             writer.hold(target.held, (came, went))
             return writer.commit(f"rollback to v{target.version}", act="rollback")
+
+    def archive(self, *ids: str) -> int:
+        """Set facts aside: they stay in the memory and answer nothing."""
+        return self._set_aside("archive", ids)
+
+    def restore(self, *ids: str) -> int:
+        """Let archived facts answer again."""
+        return self._set_aside("restore", ids)
+
+    def _set_aside(self, act: str, ids: Sequence[str]) -> int:
+        with self._writing() as writer:
+            found, held = self.folder.find(ids), Segments(self.folder.manifest.held)
+            for id_ in ids:
+                if id_ not in found:
+                    raise self.folder.unknown(id_)
+            changed = {id_ for id_, ref in found.items() if self.folder.is_archived(ref) == (act == "restore")}
+            for id_ in changed:
+                segment, row = held[found[id_].segment], frozenset({found[id_].row})
+                archived = segment.archived | row if act == "archive" else segment.archived - row
+                held[segment.id] = replace(segment, archived=archived)
+            if not changed:
+                return self.folder.version
+            writer.hold(held, (changed, changed))
+            what = min(changed) if len(changed) == 1 else f"{len(changed)} facts"
+            return writer.commit(f"{act} {what}", act=act)
+
+    def consolidate(self, most: int) -> Consolidated:
+        """Regroup small segments into ones of at most `most` facts. Every row stays as it is, bit for bit."""
+        with self._writing() as writer:
+            return consolidate(self.folder, writer, most)
 
     def branch(self, name: str, at: str | int | None = None) -> int:
         """A branch that begins at a version: `DIR@name` reads and writes it."""
@@ -257,6 +309,32 @@ class History:
         """Remove versions that no branch or tag leads to, and what only they hold."""
         with self._writing_anywhere() as writer:
             return collect(self.folder, writer, dry_run=dry_run)
+
+    def purge(self, *ids: str, inbox: Inbox | None = None) -> Purged:
+        """Take facts out of every version for good. Numbers, notes and authors of the versions stay.
+
+        An interrupted one has happened or has not; what it was to remove, the next writer removes.
+        """
+        with self._writing_anywhere():
+            pass  # finishes what another one may have left
+        held = held_anywhere(self.folder, ids)
+        if missing := [id_ for id_ in ids if id_ not in {one.fact.id for one in held}]:
+            raise UnknownFact(f"no version holds a fact '{missing[0]}'", hint="`memtune diff` and `log` show what was")
+        inbox = inbox or Inbox(self.folder.path, InboxConfig())
+        questions = inbox.drop_about([text for one in held for text in one.fact.wordings])
+        sidecar.remove(self.folder.path, sidecar.CALIBRATION)
+        collected = self.gc()
+        with self._writing_anywhere() as writer:
+            purge(self.folder, writer, held_anywhere(self.folder, ids))
+        with self._writing_anywhere():
+            pass  # removes what was replaced
+        return Purged(list(dict.fromkeys(ids)), len(held), collected.versions, len(questions), self._noted(held))
+
+    def _noted(self, held: Sequence[Held]) -> list[int]:
+        """Versions in whose notes a question or an answer is told: the audit log cannot be changed."""
+        texts = {text.strip() for one in held for text in (one.fact.answer, *one.fact.wordings)}
+        notes = {number: " ".join(note.text for note in notes) for number, notes in self._notes().items()}
+        return [number for number, said in notes.items() if any(text in said for text in texts)]
 
     # ---- settings of the memory ---------------------------------------------------------------------------------
 

@@ -128,6 +128,13 @@ class Inbox:
         self._settle(lambda kept: [q for q in kept if q.id not in ids])
         return tuple(dict.fromkeys(ids))
 
+    def drop_about(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Take out what asks in one of these wordings, or holds one; the ids that are gone."""
+        wordings = {normalise(form) for text in texts for form in (text, redacted(text, self.config))} - {""}
+        ids = {_id(text) for text in wordings}
+        gone = [q.id for q in self._read().values() if q.id in ids or any(w in normalise(q.question) for w in wordings)]
+        return self.drop(*gone) if gone else ()
+
     def clear(self) -> int:
         """Take all questions out; how many there were."""
         number = len(self._read())

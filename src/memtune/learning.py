@@ -52,6 +52,8 @@ class Learning:
         self.report = LearnReport(read_seconds=0.0 if measure_reading else None)
         self._measure, self._progress = measure_reading, progress
         self._draw, self._to_check = random.Random(0), list[Fact]()
+        self._aside: list[str] = []
+        """Facts that are to be archived once they are proved."""
         self._bytes = self._stored = 0
         self._reservoir = random.Random(0)
         self.learned: list[Fact] = []
@@ -72,6 +74,8 @@ class Learning:
                     )
                 self._tell(start + len(facts), found.count)
             self._check_by_decoding(writer)
+        if aside := self.memory.folder.find(self._aside):
+            self.memory.history.archive(*aside)
         return self._finish()
 
     def _learn_lot(self, writer: Writer, facts: list[Fact], superseded: Mapping[str, Sequence[str]]) -> None:
@@ -84,6 +88,7 @@ class Learning:
         self._require_routes(writer, lot.facts)
         self.report.learned += len(lot.facts)
         self._bytes += bytes_of(lot.rooms.values())
+        self._aside += [fact.id for fact in lot.facts if fact.state == "archived"]
         for fact in lot.facts:
             self._sample(fact)
         full = self.config.proof == "full" or not self._recites

@@ -21,13 +21,15 @@ from memtune.core.learn import Learner, Lot
 from memtune.core.reports import Answer, LearnReport
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError, UsageError
-from memtune.history import History
+from memtune.history import History, Purged
+from memtune.inbox import Inbox
 from memtune.learning import Learning, Progress
 from memtune.router.encoders import make_encoder
 from memtune.router.entries import Entry, make_keys
 from memtune.router.route import Owner
 from memtune.router.router import Router
-from memtune.store import MemoryFolder, Point, Writer
+from memtune.store import MemoryFolder, Point, Segment, Writer
+from memtune.store.consolidate import Consolidated
 from memtune.survey import Survey
 from memtune.tuning import Tuning
 
@@ -103,19 +105,23 @@ class Memory:
         """Make router and caches follow the version that the folder stands at."""
         if self._caught_up == self.folder.manifest.point:
             return
+        with self.answering.moving(self.folder.manifest):
+            self._move_on()
+        self._caught_up = self.folder.manifest.point
+
+    def _move_on(self) -> None:
         segments = self.folder.manifest.held
         for known, (left_out, keys) in list(self._taken_in.items()):
             now = segments.get(known)
-            if now is None or now.shards[_ROUTER_ROOM] != keys or not left_out <= now.dropped:  # rolled back, or purged
+            if now is None or now.shards[_ROUTER_ROOM] != keys or not left_out <= now.silent:  # rolled back, or purged
                 self._release(self.router.owners(known))
                 del self._taken_in[known]
             else:
-                self._release([(known, row) for row in now.dropped - left_out])
+                self._release([(known, row) for row in now.silent - left_out])
         for segment in self.folder.segments:
             if segment.id not in self._taken_in:
-                self.router.add(segment.id, self.folder.shard(segment, _ROUTER_ROOM), segment.dropped)
-            self._taken_in[segment.id] = (segment.dropped, segment.shards[_ROUTER_ROOM])
-        self._caught_up = self.folder.manifest.point
+                self.router.add(segment.id, self.folder.shard(segment, _ROUTER_ROOM), segment.silent)
+            self._taken_in[segment.id] = (segment.silent, segment.shards[_ROUTER_ROOM])
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
@@ -174,7 +180,7 @@ class Memory:
         """Give a fact another answer. Its wordings stay; it is learned and proved like a new one."""
         with self._changing:
             self.refresh()
-            fact = change(self.folder.fact(fact_id), answer=answer.strip())
+            fact = change(self._not_aside(fact_id), answer=answer.strip())
             lot = Learner(self.backbone, make_kinds(self._kinds_of(fact_id), self.config), self.config.learn).learn(
                 [fact]
             )
@@ -196,7 +202,7 @@ class Memory:
         """Let another wording lead to a fact as well, or with `never` make sure that this text does not."""
         with self._changing:
             self.refresh()
-            fact, owner = self.folder.fact(fact_id), self.router.exact(text)
+            fact, owner = self._not_aside(fact_id), self.router.exact(text)
             if not normalise(text):
                 raise UsageError("a phrasing must not be empty")
             if never:
@@ -214,6 +220,56 @@ class Memory:
                 self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}", act="phrase")
             return self.version
 
+    def _not_aside(self, fact_id: str) -> Fact:
+        """A fact that may be changed."""
+        ref = self.folder.find([fact_id]).get(fact_id)
+        if ref is not None and self.folder.is_archived(ref):
+            raise UsageError(f"'{fact_id}' is archived", hint=f"`memtune facts restore {fact_id}` brings it back")
+        return self.folder.fact(fact_id)
+
+    def archive(self, *ids: str) -> int:
+        """Set facts aside: they stay in the memory and answer nothing."""
+        with self._changing:
+            return self.history.archive(*ids)
+
+    def restore(self, *ids: str) -> int:
+        """Let archived facts answer again."""
+        with self._changing:
+            return self.history.restore(*ids)
+
+    def consolidate(self) -> Consolidated:
+        """Regroup facts that were written one by one, and prove them again; if one does not hold, nothing changes."""
+        with self._changing:
+            self.refresh()
+            before = self.version
+            astray = {f.id for f in self._astray(self.folder.segments)}
+            done = self.history.consolidate(self.config.learn.lot_size)
+            made = [segment for segment in self.folder.segments if segment.id in done.made]
+            lost = [f for f in self._astray(made) if f.id not in astray]
+            lost = lost or self.not_recalled(self._to_prove(made))
+            if lost:
+                self.history.rollback(before)
+                raise InputError(f"nothing was regrouped: '{lost[0].id}' would not be recalled any more")
+            return done
+
+    def _astray(self, segments: Sequence[Segment]) -> Iterator[Fact]:
+        """Facts to which the router does not lead their own question."""
+        for segment in segments:
+            held = self.folder.records(segment)
+            for row in sorted(set(segment.live) - segment.archived):
+                if self.router.exact(held[row].question) != (segment.id, row):
+                    yield held[row]
+
+    def _to_prove(self, segments: Sequence[Segment]) -> list[Fact]:
+        """Some facts of each segment that recite."""
+        found = []
+        for segment in segments:
+            if any(kind.recites and name in segment.shards for name, kind in self.answering.kinds.items()):
+                held, live = self.folder.records(segment), sorted(set(segment.live) - segment.archived)
+                step = max(1, len(live) // max(1, self.config.learn.proof_sample))
+                found += [held[row] for row in live[::step]]
+        return found
+
     def forget(self, *ids: str, where: Mapping[str, str] | None = None) -> list[str]:
         """Take facts out; at their prompts the model is the backbone again."""
         with self._changing:
@@ -223,6 +279,17 @@ class Memory:
                 with self.writing() as writer:
                     self.drop(writer, gone, message=f"forget {gone[0] if len(gone) == 1 else f'{len(gone)} facts'}")
             return gone
+
+    def purge(self, *ids: str) -> Purged:
+        """Take facts out of every version for good; what was measured while they were there is measured anew."""
+        with self._changing:
+            self.refresh()
+            measured = self.tuning.calibration is not None
+            done = self.history.purge(*ids, inbox=Inbox(self.folder.path, self.config.inbox))
+            self.tuning.load()
+            if measured:
+                self.tuning.settle(again=True)
+            return done
 
     def commit(self, writer: Writer, lot: Lot, *, drop: Sequence[str], message: str, act: str = "learn") -> None:
         """Make a learned lot, and the going of the facts it replaces, one version."""
@@ -263,7 +330,7 @@ class Memory:
         longest = max(map(len, spelled)) + _SLACK
         config = replace(DecodeConfig(), max_new_tokens=longest, reroute=False)
         asked = [f.question for f in facts]
-        answers = self.answering.ask(asked, config, memory=True, raw=False, keep=False) if facts else []
+        answers = self.answering.ask(asked, config, memory=True, raw=False, proof=True) if facts else []
         return [
             f for f, a in zip(facts, answers, strict=True) if a.text != f.answer or [u.id for u in a.facts] != [f.id]
         ]
@@ -277,7 +344,7 @@ class Memory:
 
     def explain(self, question: Question) -> dict[str, Any]:
         """What the router saw, proposed and confirmed, and why or why not."""
-        return explanation(self.answering.route(question), self.answering.describe)
+        return explanation(self.serving().route(question), self.answering)
 
     def facts(self, where: Mapping[str, str] | None = None, *, limit: int | None = None) -> Iterator[Fact]:
         return self.folder.facts(where, limit=limit)

@@ -12,6 +12,7 @@ from typing import Any, overload
 
 from memtune.answering import Answering
 from memtune.backbones.loading import load_backbone
+from memtune.certify import Certificate, certify
 from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, replace
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
@@ -19,7 +20,7 @@ from memtune.core.kinds import make_kinds
 from memtune.core.prompts import Message
 from memtune.core.reports import Answer, LearnReport
 from memtune.errors import UsageError
-from memtune.history import History, candidate_of
+from memtune.history import History, Purged, candidate_of
 from memtune.inbox import Inbox
 from memtune.ingest import open_facts
 from memtune.learning import Progress
@@ -27,6 +28,7 @@ from memtune.memory import Memory
 from memtune.router.calibrate import Calibration
 from memtune.router.router import Router
 from memtune.store import MemoryFolder
+from memtune.store.consolidate import Consolidated
 from memtune.survey import survey
 from memtune.versions import Versions
 
@@ -212,6 +214,20 @@ class MemoryModel(Versions):
     def forget(self, *ids: str, where: Mapping[str, str] | None = None) -> list[str]:
         """Forget facts by id or by field; returns the ids that are gone."""
         return self.memory.forget(*ids, where=where)
+
+    def consolidate(self) -> Consolidated:
+        """Regroup facts that were written one by one, and prove them again. No answer changes."""
+        return self.memory.consolidate()
+
+    def purge(self, *ids: str) -> Purged:
+        """Take facts out of every version, for good."""
+        return self.memory.purge(*ids)
+
+    def certify(self, fact_id: str | None = None, *, prompt: str | None = None, **decode: Any) -> Certificate:
+        """Show that a fact is forgotten, or that no fact answers a prompt: the logits are the plain model's."""
+        if fact_id is None and prompt is None:
+            raise UsageError("certify what?", hint="name a fact's id, or a prompt")
+        return certify(self.memory, fact_id, prompt, self._decoding(decode))
 
     def facts(self, where: Mapping[str, str] | None = None, limit: int | None = None) -> Iterator[Fact]:
         """The facts of the memory, in the order they were learned."""

@@ -13,6 +13,7 @@ from memtune.store.collect import Collected
 from memtune.store.difference import Difference
 from memtune.store.merge import Merged
 from memtune.store.stats import Stats
+from memtune.transfer import Moved, export, push
 
 Named = str | int
 """A version: 12, "v12", a branch or a tag."""
@@ -45,6 +46,16 @@ class Versions:
         with self._history() as history:
             return history.rollback(version)
 
+    def archive(self, *ids: str) -> int:
+        """Set facts aside: they stay in the memory and answer nothing."""
+        with self._history() as history:
+            return history.archive(*ids)
+
+    def restore(self, *ids: str) -> int:
+        """Let archived facts answer again."""
+        with self._history() as history:
+            return history.restore(*ids)
+
     def branch(self, name: str, at: Named | None = None) -> int:
         """Begin a branch at a version; `DIR@name` opens it."""
         with self._history() as history:
@@ -74,6 +85,16 @@ class Versions:
         """Remove what no branch and no tag leads to."""
         with self._history() as history:
             return history.gc(dry_run=dry_run)
+
+    def export(self, file: str | os.PathLike[str]) -> Moved:
+        """The memory with its history as one file."""
+        with self._history() as history:
+            return export(history.folder, file)
+
+    def push(self, to: str | os.PathLike[str]) -> Moved:
+        """Bring a copy up to date: a folder, or `hf://owner/name`."""
+        with self._history() as history:
+            return push(history.folder, os.fspath(to))
 
     def stats(self) -> Stats:
         """How facts divide among experts, segments and groups."""

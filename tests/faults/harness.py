@@ -89,6 +89,12 @@ def promote(path: Path, announce: Announce) -> None:
         announce(history.promote())
 
 
+def purge(path: Path, announce: Announce) -> None:
+    with History.open(path) as history:
+        history.purge("0-0", "3-1")
+        announce(history.folder.version)
+
+
 def repair(path: Path, announce: Announce) -> None:
     (path / "catalogue.sqlite").unlink()
     with MemoryFolder.open(path) as folder, folder.writer() as writer:
@@ -97,7 +103,7 @@ def repair(path: Path, announce: Announce) -> None:
 
 OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
-    for operation in (learn, update, join_branch, join_folder, collect, name, promote, repair)
+    for operation in (learn, update, join_branch, join_folder, collect, name, promote, purge, repair)
 }
 
 

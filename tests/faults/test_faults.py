@@ -15,7 +15,7 @@ if hasattr(os, "fork"):
     from faults import harness
 
 MOST_STEPS = 200
-OPERATIONS = ["learn", "update", "join_branch", "join_folder", "collect", "name", "promote", "repair"]
+OPERATIONS = ["learn", "update", "join_branch", "join_folder", "collect", "name", "promote", "purge", "repair"]
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ proposals, the group of each, and which group is right; none is where the fact w
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from memtune.bench.route_data import COUNTERFACT, NEAR_MISSES, TOFU, Sources, load_sets
 from memtune.bench.route_sets import half
 from memtune.config import IndexConfig, RouterConfig
-from memtune.core.facts import normalise
+from memtune.core.facts import Fact, normalise
 from memtune.router.asked import asked
 from memtune.router.augment import made, slipped
 from memtune.router.encoders import Encoder
@@ -27,12 +28,15 @@ from memtune.router.entries import Entry, make_keys
 from memtune.router.features import NAMES
 from memtune.router.matcher import Matcher
 from memtune.router.route import Owner
-from tools.pretrain.text.facts import Fact as WorldFact
-from tools.pretrain.text.facts import WorldMaker
-from tools.pretrain.text.names import HELDOUT, TRAIN
-from tools.pretrain.text.relations import BY_SUBJECT
+from tools.pretrain.text.facts import tidy
+from tools.pretrain.text.names import HELDOUT, TRAIN, Namer
+from tools.pretrain.text.relations import RELATIONS
+
+from .paraphrases import CHAT, EXTRA, FURTHER, Topic
 
 MOST = 16
+MEASURED = frozenset("warranty return_period staff phone hours employer job".split())
+"""Relations that `memtune bench route` asks about as well: they keep the backbone's plain wordings only."""
 SOURCES = ("tofu", "counterfact", "near misses", "made", "worlds", "prose")
 
 
@@ -44,6 +48,14 @@ class Lessons:
     groups: NDArray[np.int64]
     right: NDArray[np.int64]
     source: NDArray[np.int64]
+
+    def save(self, path: Path) -> None:
+        np.savez(path, features=self.features, groups=self.groups, right=self.right, source=self.source)
+
+    @classmethod
+    def load(cls, path: Path) -> Lessons:
+        with np.load(path) as held:
+            return cls(held["features"], held["groups"], held["right"], held["source"])
 
 
 class Recorder:
@@ -120,7 +132,7 @@ def record_real(recorder: Recorder, encoder: Encoder, data: Path, seed: int) -> 
     for query in sets.learned.group(NEAR_MISSES).queries:
         recorder.add(matcher, query.text, None, "near misses")
     _record_made(recorder, matcher, [(row, f.question) for row, f in enumerate(facts) if half(f.id) == "A"], draw)
-    for text in prose(data / "corpora", 2500, draw):
+    for text in [*prose(data / "corpora", 2500, draw), *CHAT]:
         recorder.add(matcher, text, None, "prose")
 
 
@@ -135,9 +147,11 @@ def _record_made(recorder: Recorder, matcher: Matcher, wordings: Sequence[tuple[
 
 
 def prose(corpora: Path, count: int, draw: Random) -> list[str]:
-    """Sentences and short passages of the textbooks: nothing that a memory of facts should answer to."""
-    with gzip.open(corpora / "openstax.txt.gz", "rt", encoding="utf-8") as file:
-        lines = [line.strip() for _, line in zip(range(60_000), file, strict=False) if 40 < len(line) < 1200]
+    """Sentences and short passages of textbooks and novels: nothing that a memory of facts should answer to."""
+    lines = []
+    for name in ("openstax", "novels"):
+        with gzip.open(corpora / f"{name}.txt.gz", "rt", encoding="utf-8") as file:
+            lines += [line.strip() for _, line in zip(range(60_000), file, strict=False) if 40 < len(line) < 1200]
     found = []
     for line in draw.sample(lines, count):
         sentences = line.split(". ")
@@ -148,70 +162,87 @@ def prose(corpora: Path, count: int, draw: Random) -> list[str]:
 # ---- invented worlds ------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Told:
+    """A fact of an invented world."""
+
+    topic: Topic
+    subject: str
+    value: str
+
+    def asked(self, wording: str) -> str:
+        return tidy(wording.format(s=self.subject))
+
+
+def topics_by_subject() -> dict[str, list[Topic]]:
+    """Everything that worlds tell: the backbone's relations with all their wordings, and the further topics."""
+    found: dict[str, list[Topic]] = defaultdict(list)
+    for relation in RELATIONS:
+        further = () if relation.key in MEASURED else FURTHER.get(relation.key, ())
+        wordings = dict.fromkeys((*relation.all_questions, *relation.requests, *further))
+        found[relation.subject].append(Topic(relation.key, relation.subject, relation.value, tuple(wordings)))
+    for topic in EXTRA:
+        found[topic.subject].append(topic)
+    return found
+
+
 def record_worlds(recorder: Recorder, encoder: Encoder, seed: int) -> None:
-    """Worlds of a few facts and of thousands, dense (many facts about one thing) and thin."""
-    draw = Random(f"worlds {seed}")
-    sizes = [draw.choice((1, 2, 3, 5, 8, 12, 20, 40, 80)) for _ in range(140)] + [400] * 6 + [4000] * 2
+    """Worlds of a few facts and of thousands, dense (many facts about one thing) and thin, and of one sort or many."""
+    draw, topics = Random(f"worlds {seed}"), topics_by_subject()
+    sizes = [draw.choice((1, 2, 3, 4, 5, 6, 8, 12, 20, 40, 80)) for _ in range(220)] + [400] * 8 + [4000] * 3
     for number, size in enumerate(sizes):
-        maker = WorldMaker(draw, draw.choice((TRAIN, HELDOUT)))
-        world = list(_world(maker, draw, size, dense=draw.random() < 0.6))
-        asked_of = {(f.relation.key, f.subject): _questions(f, draw) for f in world}
+        namer = Namer(draw, draw.choice((TRAIN, HELDOUT)))
+        sorts = draw.sample(list(topics), draw.choice((1, 1, 2, 4, len(topics))))
+        few = {sort: draw.sample(topics[sort], min(len(topics[sort]), draw.choice((5, 8, 14, 99)))) for sort in sorts}
+        world = list(_world(namer, draw, size, few, dense=draw.random() < 0.7))
+        learned = [told.asked(draw.choice(told.topic.wordings)) for told in world]
         entries = [
-            Entry.of(_as_fact(f, asked_of[f.relation.key, f.subject][0], number, i)) for i, f in enumerate(world)
+            Entry.of(Fact(f"{number}-{row}", question, told.value))
+            for row, (told, question) in enumerate(zip(world, learned, strict=True))
         ]
         matcher = matcher_of(entries, encoder)
-        for row in draw.sample(range(size), min(size, 400)):
-            _record_world_fact(recorder, matcher, maker, world, asked_of, row, draw)
+        for row in draw.sample(range(size), min(size, 350)):
+            _record_told(recorder, matcher, namer, world, learned[row], row, topics, draw)
+        for text in draw.sample(CHAT, 8):
+            recorder.add(matcher, text, None, "prose")
 
 
-def _world(maker: WorldMaker, draw: Random, size: int, *, dense: bool) -> Iterator[WorldFact]:
-    made_count = 0
-    while made_count < size:
-        kind = draw.choice(list(BY_SUBJECT))
-        subject = maker.namer.draw(kind)
-        relations = BY_SUBJECT[kind]
-        for relation in draw.sample(relations, min(len(relations), draw.randint(2, 6) if dense else 1)):
-            if made_count < size:
-                yield WorldFact(relation, subject, maker.namer.draw(relation.value))
-                made_count += 1
+def _world(
+    namer: Namer, draw: Random, size: int, topics: Mapping[str, Sequence[Topic]], *, dense: bool
+) -> Iterator[Told]:
+    left = size
+    while left:
+        sort = draw.choice(list(topics))
+        subject = namer.draw(sort)
+        for topic in draw.sample(topics[sort], min(len(topics[sort]), left, draw.randint(2, 6) if dense else 1)):
+            yield Told(topic, subject, namer.draw(topic.value))
+            left -= 1
 
 
-def _questions(fact: WorldFact, draw: Random) -> list[str]:
-    """All wordings of a question in random order: the first is learned, the others are asked."""
-    relation = fact.relation
-    wordings = list(dict.fromkeys((*relation.all_questions, *relation.requests)))
-    draw.shuffle(wordings)
-    return [fact.fill(w) for w in wordings]
-
-
-def _as_fact(fact: WorldFact, question: str, world: int, row: int):  # type: ignore[no-untyped-def]
-    from memtune.core.facts import Fact
-
-    return Fact(f"{world}-{row}", question, fact.value)
-
-
-def _record_world_fact(
+def _record_told(
     recorder: Recorder,
     matcher: Matcher,
-    maker: WorldMaker,
-    world: Sequence[WorldFact],
-    asked_of: dict[tuple[str, str], list[str]],
+    namer: Namer,
+    world: Sequence[Told],
+    learned: str,
     row: int,
+    topics: Mapping[str, Sequence[Topic]],
     draw: Random,
 ) -> None:
-    fact = world[row]
-    learned, *others = asked_of[fact.relation.key, fact.subject]
-    if others:
-        text = draw.choice(others)
-        recorder.add(matcher, text.lower() if draw.random() < 0.15 else text, (0, row), "worlds")
-    recorder.add(matcher, draw.choice([*made(learned, seed=row), slipped(learned, draw)]), (0, row), "worlds")
-    has = {f.relation.key for f in world if f.subject == fact.subject}
-    lacking = [r for r in BY_SUBJECT[fact.relation.subject] if r.key not in has]
-    if lacking:
-        missing = WorldFact(draw.choice(lacking), fact.subject, "")
-        recorder.add(matcher, draw.choice(_questions(missing, draw)), None, "worlds")
-    stranger = WorldFact(fact.relation, maker.new_subject(fact.relation.subject, tuple(world)), "")
-    recorder.add(matcher, draw.choice(_questions(stranger, draw)), None, "worlds")
-    if draw.random() < 0.3:
-        same = [(0, i) for i, f in enumerate(world) if normalise(f.value) == normalise(fact.value) and f is not fact]
-        recorder.add(matcher, learned, None, "worlds", [(0, row), *same])
+    told = world[row]
+
+    def other(of: Told) -> str:
+        text = of.asked(draw.choice(of.topic.wordings))
+        return text.lower() if draw.random() < 0.1 else text
+
+    for _ in range(2):
+        recorder.add(matcher, other(told), (0, row), "worlds")
+    recorder.add(matcher, draw.choice([*made(learned, seed=row), slipped(learned, draw)]), (0, row), "made")
+    has = {o.topic.key for o in world if o.subject == told.subject}
+    for topic in draw.sample(topics[told.topic.subject], min(2, len(topics[told.topic.subject]))):
+        if topic.key not in has:
+            recorder.add(matcher, other(Told(topic, told.subject, "")), None, "worlds")
+    recorder.add(matcher, other(Told(told.topic, namer.draw(told.topic.subject), "")), None, "worlds")
+    if draw.random() < 0.4:
+        same = [(0, i) for i, o in enumerate(world) if normalise(o.value) == normalise(told.value)]
+        recorder.add(matcher, draw.choice([learned, other(told)]), None, "worlds", same)

@@ -251,7 +251,8 @@ def _measure(questions: Sequence[str], config: Config, size: int, queries: int, 
         give_back()
         after = resident(), mapped()
         say(f"{size:,} keys: asking")
-        return _asked(world, router, after[0], _grown(before[0], after[0]), _grown(before[1], after[1]))
+        held = after[0], _grown(before[0], after[0]), _grown(before[1], after[1])
+        return _asked(world, router, held)
 
 
 def _grown(before: int | None, after: int | None) -> int | None:
@@ -285,7 +286,7 @@ class _Filled:
         self.index.remove(gone)
 
 
-def _asked(world: _World, router: _Filled, *held: int | None) -> Nearest:
+def _asked(world: _World, router: _Filled, held: tuple[int | None, int | None, int | None]) -> Nearest:
     keys, index = router.keys, router.index
     found: list[NDArray[np.int64]] = []
     _search(index, world.queries[:_NEAREST])

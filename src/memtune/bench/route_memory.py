@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from collections import defaultdict
@@ -11,6 +12,7 @@ from typing import Any
 
 from memtune.config import Config
 from memtune.core.facts import Fact
+from memtune.router.calibrate import Known, calibrate
 from memtune.router.entries import Entry, make_keys
 from memtune.router.router import Router
 
@@ -50,6 +52,8 @@ class RoutedMemory:
         self.router.add(
             _SEGMENT, make_keys([Entry.of(fact) for fact in facts], matcher.encoder, config.router.vectors)
         )
+        self.calibration = calibrate(self.router, _drawn(facts, config.router.calibrate), config.router, len(facts))
+        self.router.threshold = self.calibration.threshold
         self._seconds: dict[str, list[float]] = defaultdict(list)
         for stage in STAGES:
             if hasattr(matcher, stage):
@@ -76,3 +80,9 @@ class RoutedMemory:
                 self._seconds[name].append(time.perf_counter() - start)
 
         return timed
+
+
+def _drawn(facts: Sequence[Fact], number: int) -> list[Known]:
+    """Facts to calibrate on, as a memory draws them."""
+    places = sorted(random.Random("facts to calibrate on").sample(range(len(facts)), min(number, len(facts))))
+    return [Known((_SEGMENT, place), facts[place].question, facts[place].phrasings) for place in places]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from memtune.cli import ask, bench, chat, demo, doctor, facts, history, inbox, learn
+from memtune.cli import ask, bench, chat, demo, doctor, facts, forgetting, history, inbox, learn, transfer
 from memtune.cli.commands import command
 from memtune.cli.faults import INTERRUPTED, notice_ctrl_c, stopped_by_hand
 
@@ -42,6 +42,12 @@ command(app)(history.note)
 command(app)(history.stats)
 command(app)(history.gc)
 command(app)(history.repair)
+command(app)(forgetting.certify)
+command(app)(forgetting.purge)
+command(app)(transfer.export)
+command(app, "import")(transfer.import_)
+command(app)(transfer.push)
+command(app)(transfer.pull)
 command(app)(doctor.verify)
 command(app)(doctor.doctor)
 command(app, context_settings=bench.PASS_EVERYTHING_ON, add_help_option=False)(bench.bench)

@@ -9,9 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from memtune.core.validity import Validity
 from memtune.errors import InputError
 
-FIELDS = ("id", "question", "phrasings", "never", "answer", "source", "group")
+FIELDS = (
+    *("id", "question", "phrasings", "never", "answer", "source", "group"),
+    *("valid_from", "valid_until", "state"),
+)
+STATES = ("candidate", "active", "archived", "expired")
+"""What may become of a fact: it waits, answers, was set aside, or its time is over."""
 QUESTION_FIELDS = ("question", "prompt")
 ANSWER_FIELDS = ("answer", "completion", "output")
 
@@ -29,6 +35,12 @@ class Fact:
     source: str | None = None
     group: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    valid_from: str | None = None
+    """A date or a time before which it answers nothing; UTC where no zone is named."""
+    valid_until: str | None = None
+    """The last day, or the time, at which it answers."""
+    state: str | None = None
+    """Only on its way in and out: `archived` is learned and set aside. What a memory holds says so in its versions."""
 
     def __post_init__(self) -> None:
         for name in ("id", "question", "answer"):
@@ -37,6 +49,12 @@ class Fact:
                 raise InputError(f"'{name}' is missing or empty")
         if self.answer != self.answer.strip():
             raise InputError("'answer' has spaces around it, which no reply keeps")
+        if self.valid_from is not None or self.valid_until is not None:
+            begin, end = self.validity
+            if begin >= end:
+                raise InputError(f"'valid_until' ({self.valid_until}) is not after 'valid_from' ({self.valid_from})")
+        if self.state is not None and self.state not in STATES:
+            raise InputError(f"'state' must be one of {', '.join(STATES)}, not '{self.state}'")
 
     @property
     def wordings(self) -> tuple[str, ...]:
@@ -46,6 +64,10 @@ class Fact:
             unique.setdefault(normalise(text), text)
         return tuple(unique.values())
 
+    @property
+    def validity(self) -> Validity:
+        return Validity.of(self.valid_from, self.valid_until)
+
     def to_row(self) -> dict[str, Any]:
         """The row that `from_row` reads back: export is the inverse of import."""
         row: dict[str, Any] = {"id": self.id, "question": self.question, "answer": self.answer}
@@ -53,10 +75,9 @@ class Fact:
             row["phrasings"] = list(self.phrasings)
         if self.never:
             row["never"] = list(self.never)
-        if self.source is not None:
-            row["source"] = self.source
-        if self.group is not None:
-            row["group"] = self.group
+        for name in ("source", "group", "valid_from", "valid_until", "state"):
+            if getattr(self, name) is not None:
+                row[name] = getattr(self, name)
         return row | dict(self.extra)
 
     @classmethod
@@ -78,6 +99,9 @@ class Fact:
             never=never,
             source=_optional(row, "source"),
             group=_optional(row, "group"),
+            valid_from=_optional(row, "valid_from"),
+            valid_until=_optional(row, "valid_until"),
+            state=_optional(row, "state"),
             extra=others | {k: v for k, v in row.items() if k not in taken},
         )
 

@@ -18,7 +18,7 @@ from memtune.router.augment import made
 from memtune.router.encoders import Encoder
 from memtune.router.keys import FORMS, GIVEN, MADE, NEVER
 from memtune.router.vectors import stored
-from memtune.router.words import hashed_words, said
+from memtune.router.words import hashed_words, said, shape, wanted
 
 _GIST = 48
 """Distinct words of an answer that are kept: what a question gives away of it."""
@@ -71,6 +71,8 @@ def make_keys(entries: Sequence[Entry], encoder: Encoder, form_of_vectors: str) 
         "told": stored(told, form_of_vectors),
         "gists": torch.from_numpy(_joined(gists, np.uint32).view(np.int32)),
         "gist_lengths": torch.tensor([len(g) for g in gists], dtype=torch.int32),
+        "wanted": torch.tensor([wanted(text) for text in texts], dtype=torch.uint8),
+        "shapes": torch.tensor([shape(entry.answer) for entry in entries], dtype=torch.float16).reshape(-1, 3),
         "answers": torch.from_numpy(answers.view(np.int64)),
     }
 

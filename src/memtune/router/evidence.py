@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memtune.router.columns import Column, Ragged
+from memtune.router.columns import Column, Ragged, Rows
 from memtune.router.vectors import restored
 
 
@@ -31,6 +31,7 @@ class Evidence:
         self._facts, self._blocks, self._places = Column(np.int64), Column(np.int32), Column(np.int32)
         self._rows = Column(np.int32)
         self._gists, self._answers = Ragged(np.uint32), Column(np.uint64)
+        self._wanted, self._shapes = Column(np.uint8), Rows(np.float16, 3)
         self._tensors: list[Block] = []
 
     def add(self, keys: Mapping[str, Tensor], kept: NDArray[np.bool_]) -> None:
@@ -46,6 +47,8 @@ class Evidence:
         self._blocks.append(np.full(len(rows), len(self._tensors)))
         self._tensors.append(Block(keys["vectors"], keys["told"]))
         self._gists.append(keys["gists"].numpy().view(np.uint32), keys["gist_lengths"].numpy())
+        self._wanted.append(keys["wanted"].numpy()[kept])
+        self._shapes.append(keys["shapes"].numpy())
         self._answers.append(keys["answers"].numpy().view(np.uint64))
 
     def gists(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -56,6 +59,16 @@ class Evidence:
     def answers(self, keys: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Hashes of the answers: facts that answer the same are no rivals."""
         found: NDArray[np.uint64] = self._answers.values[self._facts.values[keys]]
+        return found
+
+    def wanted(self, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """What sort of thing each wording asks for, of words.KINDS_ASKED."""
+        found: NDArray[np.uint8] = self._wanted.values[keys]
+        return found
+
+    def shapes(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the answers look like."""
+        found: NDArray[np.float32] = self._shapes.gather(self._facts.values[keys]).astype(np.float32)
         return found
 
     def vectors(self, keys: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ same (lexicon), or when it is an unknown word that is spelled nearly the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from memtune.router.evidence import Evidence
 from memtune.router.keys import FORMS, Keys
 from memtune.router.lexicon import lexicon
-from memtune.router.words import Words
+from memtune.router.words import KINDS_ASKED, Words
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -38,13 +38,15 @@ OWN = (
     "relation_met",
     "siblings", "unknown_words", "key_length", "query_length", "rarest_unshared_key", "rarest_unshared_query",
     "all_names_there", "foreign_words", "told_among_siblings", "similar_and_told", "digits_key", "digits_query",
-    "key_asks", "key_doubts", "query_asks", "query_doubts", "memory_size",
+    "key_asks", "key_doubts", "query_asks", "query_doubts", "relation_similar", "wants_the_same",
+    *(f"wants_{kind}" for kind in KINDS_ASKED), "answer_has_digits", "answer_is_name", "answer_length",
 )  # fmt: skip
 MARGINS = (
     "similar", "told", "lexical", "met_key", "met_query", "apart_from_siblings", "relation_met", "given_away_met",
-    "names_missing_in_query", "names_missing_in_key", "told_among_siblings", "similar_and_told",
+    "names_missing_in_query", "names_missing_in_key", "told_among_siblings", "similar_and_told", "relation_similar",
 )  # fmt: skip
-NAMES = (*OWN, *(f"{name}_margin" for name in MARGINS))
+LEADS = ("relation_met", "relation_similar", "similar", "told")
+NAMES = (*OWN, *(f"{name}_margin" for name in MARGINS), *(f"{name}_lead" for name in LEADS))
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Query:
     words: Words
     vector: Floats
     form: str
+    wants: int
 
     @cached_property
     def meaning(self) -> Floats:
@@ -176,17 +179,16 @@ class Comparison:
             np.maximum.reduceat(weight_k * ~self.shared_K, self.starts), (weight_q[:, None] * lone_Q).max(0),
             (named_k > 0) & (self._sums(weight_k * (names_k & ~self.shared_K)) == 0),
             (weight_q * ~self.unknown_Q) @ (lone_Q & ~answered_QC) / total_q, among, similar + 0.5 * told,
-            digits_k > 0, digits_q > 0, *self._forms(),
+            digits_k > 0, digits_q > 0, *self._forms(), self._relation_similar(), *self._wants(),
         )  # fmt: skip
         return np.stack([np.asarray(c, np.float32) for c in columns], axis=1)
 
     def _forms(self) -> tuple[Floats, ...]:
-        """Whether wording and question ask openly, or for yes or no, or are neither; and how large the memory is."""
+        """Whether wording and question ask openly, or for yes or no, or are neither."""
         forms, ones = self.keys.forms_of(self.proposed.keys), np.ones(len(self.proposed.keys), np.float32)
         own = FORMS.index(self.query.form)
         asks, doubts = (np.equal(forms, FORMS.index(name)).astype(np.float32) for name in ("open", "closed"))
-        size = np.float32(np.log(len(self.keys) + 1))
-        return (asks, doubts, ones * (own == FORMS.index("open")), ones * (own == FORMS.index("closed")), ones * size)
+        return asks, doubts, ones * (own == FORMS.index("open")), ones * (own == FORMS.index("closed"))
 
     def _sums(self, values_K: Floats) -> Floats:
         found: Floats = np.add.reduceat(np.asarray(values_K, np.float32), self.starts)
@@ -202,12 +204,42 @@ class Comparison:
         weight = self.weight_Q
         return weight @ (in_answer & lone_Q) / total, weight @ (near_answer * lone_Q) / total, in_answer
 
-    def _relation_met(self) -> Floats:
-        """How well the words meet that are names on neither side: what is asked about them."""
+    def _wants(self) -> tuple[Floats, ...]:
+        """Whether wording and question want the same sort of thing, which sort, and what the answer looks like."""
+        ones = np.ones(len(self.proposed.keys), np.float32)
+        same = np.equal(self.evidence.wanted(self.proposed.keys), self.query.wants)
+        sorts = [ones * float(self.query.wants == kind) for kind in range(len(KINDS_ASKED))]
+        return (same.astype(np.float32), *sorts, *self.evidence.shapes(self.proposed.keys).T)
+
+    @cached_property
+    def plain(self) -> tuple[Bools, Bools]:
+        """Words that are names on neither side, of the question (for each wording) and of the wordings."""
         names_q, names_k = self.query.words.names, self.names_K
         named = np.logical_or.reduceat(self.same_QK & names_k[None, :], self.starts, axis=1)
-        plain_QC = ~names_q[:, None] & ~named
-        plain_K = ~names_k & ~(self.same_QK & names_q[:, None]).any(0)
+        also_named = np.logical_or.reduce(self.same_QK & names_q[:, None], axis=0)
+        return ~names_q[:, None] & ~named, ~names_k & ~also_named
+
+    @cached_property
+    def relations(self) -> NDArray[np.uint64]:
+        """What each wording asks, whatever it asks it of: its plain words taken together."""
+        marked = np.where(self.plain[1], self.words_K.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15), np.uint64(0))
+        found: NDArray[np.uint64] = np.bitwise_xor.reduceat(marked, self.starts)
+        return found
+
+    def _relation_similar(self) -> Floats:
+        """How near the plain words lie to one another, each side taken together."""
+        plain_QC, plain_K = self.plain
+        own, theirs = self.query.meaning, lexicon().vectors(self.words_K)
+        mean_C = (plain_QC * lexicon().weights(self.query.words.hashes)[:, None]).T @ own
+        weighed = theirs * (plain_K * lexicon().weights(self.words_K))[:, None]
+        mean_K = np.add.reduceat(weighed, self.starts, axis=0)
+        lengths = np.sqrt(np.einsum("ij,ij->i", mean_C, mean_C) * np.einsum("ij,ij->i", mean_K, mean_K))
+        found: Floats = np.einsum("ij,ij->i", mean_C, mean_K) / (lengths + 1e-6)
+        return found
+
+    def _relation_met(self) -> Floats:
+        """How well the plain words meet one by one."""
+        plain_QC, plain_K = self.plain
         met = np.where(plain_K[None, :] & np.repeat(plain_QC, self.lengths, axis=1), self.met_QK, 0)
         best_QC, best_K = np.maximum.reduceat(met, self.starts, axis=1), met.max(0)
         weigh_q, weigh_k = self.weight_Q[:, None] * plain_QC, self.weight_K * plain_K
@@ -258,13 +290,16 @@ class Comparison:
         return found
 
 
-def with_margins(table: Floats, owners: NDArray[np.int64]) -> Floats:
-    """The features with, for some, the lead over the best wording of any other fact."""
-    columns = table[:, [OWN.index(name) for name in MARGINS]]
-    rivals = owners[:, None] != owners[None, :]
-    best = np.where(rivals[:, :, None], columns[None, :, :], -np.inf).max(1)
-    best = np.where(np.isfinite(best), best, 0.0)
-    return np.hstack([table, (columns - best).astype(np.float32)])
+def with_margins(table: Floats, facts: NDArray[np.int64], relations: NDArray[np.uint64]) -> Floats:
+    """The features with, for some, the lead over the best wording of any other fact, and over the best wording that
+    asks something else, of whatever thing."""
+    return np.hstack([table, _leads(table, MARGINS, facts), _leads(table, LEADS, relations)])
+
+
+def _leads(table: Floats, names: Sequence[str], sorts: NDArray[Any]) -> Floats:
+    columns = table[:, [OWN.index(name) for name in names]]
+    best = np.where((sorts[:, None] != sorts[None, :])[:, :, None], columns[None, :, :], -np.inf).max(1)
+    return (columns - np.where(np.isfinite(best), best, 0.0)).astype(np.float32)
 
 
 def _rarity(keys: Keys) -> Callable[[NDArray[np.uint32]], Floats]:

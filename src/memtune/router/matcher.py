@@ -20,7 +20,7 @@ from memtune.router.index import Index
 from memtune.router.keys import NEVER, Keys
 from memtune.router.route import Owner
 from memtune.router.vectors import restored
-from memtune.router.words import said
+from memtune.router.words import said, wanted
 
 _MANY = 4096
 """So many new keys at once make the index look at all of them before it is trained."""
@@ -86,7 +86,7 @@ class Matcher:
     # ---- the two looks ------------------------------------------------------------------------------------------
 
     def query(self, text: str) -> Query:
-        return Query(said(text), self.encoder.encode([text])[0], form(text))
+        return Query(said(text), self.encoder.encode([text])[0], form(text), wanted(text))
 
     def propose(self, query: Query, without: frozenset[int] = frozenset()) -> Proposed:
         """The wordings that share the rarest words and those whose vectors are nearest, in turns; some left out."""
@@ -119,8 +119,8 @@ class Matcher:
 
     def features(self, query: Query, proposed: Proposed) -> Floats:
         """A row of features for each proposed wording."""
-        table = Comparison(query, proposed, self.keys, self.evidence).table()
-        return with_margins(table, self.groups(proposed.keys))
+        compared = Comparison(query, proposed, self.keys, self.evidence)
+        return with_margins(compared.table(), self.groups(proposed.keys), compared.relations)
 
     def groups(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Wordings by what they lead to: facts with one answer stand together, examples that must not fire alone."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from memtune.config import IndexConfig, RouterConfig
 from memtune.core.prompts import Message
-from memtune.router.asked import Asked, form
+from memtune.router.asked import Asked, asks, form
 from memtune.router.confirm import confirmer
 from memtune.router.encoders import Encoder, make_encoder
 from memtune.router.keys import NEVER
@@ -26,6 +26,8 @@ from memtune.router.walk import Walk
 from memtune.router.words import hashed_words
 
 _ABOUT = 256
+_SURE = 0.95
+"""Share that a statement needs to be taken for a question."""
 _RIVAL = 0.15
 """Share from which a fact that is not confirmed counts as one that may be meant."""
 
@@ -114,10 +116,11 @@ class Router:
         owner = self.exact(part.text)
         if owner is not None:
             return [Proposal(owner, 1.0, True, "a learned wording", part.text)]
-        if self._barred(part.text):
+        told = _is_told(part.text)
+        if self._barred(part.text) or (told and not part.whole):
             return []
         judged = self.judge(part.text)
-        best = self._best(judged)
+        best = self._best(judged, _SURE if told else 0.0)
         possible = [j for j in judged if j.share >= _RIVAL and not j.digits]
         open_between = best is None and len(possible) > 1 and sum(j.share for j in possible) >= self.threshold
         return [self._proposal(j, part.text, confirmed=j is best, rival=open_between and j in possible) for j in judged]
@@ -130,10 +133,10 @@ class Router:
                 return []
             return self.matcher.confirm(query, self.matcher.propose(query, without))
 
-    def _best(self, judged: Sequence[Judged]) -> Judged | None:
+    def _best(self, judged: Sequence[Judged], least: float) -> Judged | None:
         """The fact to use, if any. Where several have one answer, they share it, and the likeliest speaks for them."""
         best = next((j for j in judged if not j.digits), None)
-        return best if best is not None and best.share >= self.threshold else None
+        return best if best is not None and best.share >= max(self.threshold, least) else None
 
     def _barred(self, text: str) -> bool:
         """Whether this very text is an example of what must not fire."""
@@ -144,3 +147,8 @@ class Router:
         closed = form(text) == "closed" and self.matcher.keys.form(judged.key) != "closed"
         why = "as likely as another fact" if rival else reason_for(judged)
         return Proposal(judged.owner, judged.share, confirmed, why, text, recite=not closed, rival=rival)
+
+
+def _is_told(text: str) -> bool:
+    """Whether a text is a whole sentence that states something: it neither asks nor wants to be completed."""
+    return not asks(text) and text.rstrip("\"')]”’ ").endswith((".", "!", "…", ":", ";"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 import zlib
@@ -54,6 +55,32 @@ def _stem(word: str) -> str:
 
 
 _COMMON_STEMS = frozenset(_stem(word) for word in COMMON)
+
+
+KINDS_ASKED = ("who", "where", "when", "how many", "why", "what")
+"""What sort of thing a question wants, as far as its words give that away."""
+_WANTS = (
+    re.compile(r"\b(?:who|whom|whose|by whom|name of the (?:person|man|woman|author))\b"),
+    re.compile(r"\b(?:where|which (?:city|town|country|place|street|room)|what (?:city|town|country|place))\b"),
+    re.compile(r"\b(?:when|(?:which|what) (?:year|date|day|month|time)|how old|birth ?day)\b"),
+    re.compile(
+        r"\bhow (?:many|much|long|far|high|tall|heavy|big|large|often|fast|old)\b|\b(?:number|amount|price|cost) of\b"
+    ),
+    re.compile(r"\b(?:why|how (?:does|do|did|is|are|was|were|has|have|can|would))\b|\bin what (?:way|ways)\b"),
+    re.compile(r"\b(?:what|which)\b"),
+)
+
+
+def wanted(text: str) -> int:
+    """The first sort in KINDS_ASKED that a text's words give away, else their number."""
+    text = text.casefold()
+    return next((kind for kind, words in enumerate(_WANTS) if words.search(text)), len(KINDS_ASKED))
+
+
+def shape(answer: str) -> tuple[float, float, float]:
+    """What an answer looks like: whether it has digits, begins with a capital, and how long it is."""
+    length = len(answer.split())
+    return float(any(c.isdigit() for c in answer[:80])), float(answer[:1].isupper()), min(math.log(1 + length), 4.0)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Catalogue:
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self._folder = folder
         self._connection = connection
+        self._inode = _inode(folder / NAME)
 
     @classmethod
     def open(cls, folder: Path) -> Catalogue:
@@ -65,6 +66,20 @@ class Catalogue:
     def segments(self) -> set[int]:
         """Those whose facts are in it."""
         return {number for (number,) in self.rows("SELECT id FROM segments")}
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another file has taken the place of this one."""
+        return _inode(self._folder / NAME) != self._inode
+
+    def places(self, id: str) -> list[FactRef]:  # noqa: A002
+        """Every row, of whatever version, that this id was given, the oldest first."""
+        return [_ref(key) for (key,) in self.rows("SELECT key FROM facts WHERE id = ? ORDER BY key", (writable(id),))]
+
+    def first_version(self, segment: int) -> int | None:
+        """The version that a segment came with."""
+        found = self.rows("SELECT version FROM segments WHERE id = ?", (segment,))
+        return int(found[0][0]) if found else None
 
     def has_shard(self, digest: str) -> bool:
         return bool(self.rows("SELECT 1 FROM shards WHERE sha256 = ?", (digest,)))
@@ -190,12 +205,6 @@ class WritableCatalogue(Catalogue):
         rows = {(_signed(wording_hash(text)), key) for key, fact in keyed for text in texts(fact)}
         write.executemany("INSERT OR IGNORE INTO phrasings VALUES (?, ?)", sorted(rows))
 
-    def reindex(self, segment: int, facts: Iterable[Fact]) -> None:
-        """Other facts in the rows of a segment."""
-        ((version,),) = self.rows("SELECT version FROM segments WHERE id = ?", (segment,))
-        self.remove_segments([segment])
-        self.add_segment(segment, facts, version)
-
     def remove_after(self, version: int) -> None:
         """Forget what was prepared for versions that never came to be."""
         self._connection.execute("DELETE FROM shards WHERE version > ?", (version,))
@@ -249,6 +258,13 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
             if "readonly" not in str(error) and "unable to open" not in str(error):
                 raise
     return _connect(path, "mode=ro&immutable=1")
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _key(ref: FactRef) -> int:

@@ -31,15 +31,19 @@ class Difference:
     added: dict[str, Fact]
     changed: dict[str, tuple[Fact, Fact]]
     removed: dict[str, Fact]
+    archived: tuple[str, ...] = ()
+    """Facts that both hold, and that only the new one has set aside."""
+    restored: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed)
+        return bool(self.added or self.changed or self.removed or self.archived or self.restored)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "added": [fact.to_row() for fact in self.added.values()],
             "changed": [{"id": i, "from": a.to_row(), "to": b.to_row()} for i, (a, b) in self.changed.items()],
             "removed": [fact.to_row() for fact in self.removed.values()],
+            **{name: list(ids) for name in ("archived", "restored") if (ids := getattr(self, name))},
         }
 
     def lines(self) -> list[str]:
@@ -48,6 +52,8 @@ class Difference:
             *(f"+ {i}  {_flat(f.question)}  {_flat(f.answer)}" for i, f in self.added.items()),
             *(f"~ {i}  {_flat(b.question)}  {_told(a, b)}" for i, (a, b) in self.changed.items()),
             *(f"- {i}  {_flat(f.question)}  {_flat(f.answer)}" for i, f in self.removed.items()),
+            *(f"~ {i}  archived" for i in self.archived),
+            *(f"~ {i}  restored" for i in self.restored),
         ]
 
 
@@ -71,7 +77,20 @@ def difference(folder: MemoryFolder, old: Manifest, new: Manifest) -> Difference
         added={i: found.fact for i, found in come.items() if i not in gone},
         changed={i: (a, b) for i, (a, b) in both.items() if a != b},
         removed={i: found.fact for i, found in gone.items() if i not in come},
+        archived=_aside(folder, new, old),
+        restored=_aside(folder, old, new),
     )
+
+
+def _aside(folder: MemoryFolder, version: Manifest, other: Manifest) -> tuple[str, ...]:
+    """Facts that are archived in this version and not in the other, which holds the same rows."""
+    found = []
+    for segment in version.segments:
+        same = other.held.get(segment.id)
+        if same is not None and segment.archived != same.archived:
+            facts = folder.shards.records(segment.shards[FACTS])
+            found += [facts[row].id for row in sorted(segment.archived - same.silent - segment.dropped)]
+    return tuple(found)
 
 
 def located(folder: MemoryFolder, held: Manifest, but_not: Manifest) -> dict[str, Located]:

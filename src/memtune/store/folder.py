@@ -20,6 +20,7 @@ import socket
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,15 +30,15 @@ from memtune.errors import FolderDamaged, FolderLocked, FolderTooOld, NotFound, 
 from memtune.store import layout, refs, verify
 from memtune.store.catalogue import COLUMNS, Catalogue, WritableCatalogue, same_question, texts
 from memtune.store.catalogue import NAME as CATALOGUE
-from memtune.store.durable import FORMAT, plain_errors, unseal
-from memtune.store.layout import Header, clear, lay_out, make_room
+from memtune.store.durable import FORMAT, plain_errors
+from memtune.store.layout import Header, clear, lay_out, make_room, read_header
 from memtune.store.lock import WriterLock
 from memtune.store.manifest import NOTHING, FactRef, Manifest, Point, Segment
 from memtune.store.manifests import Manifests
 from memtune.store.records import ROOM as FACTS
 from memtune.store.records import Records
 from memtune.store.refs import MAIN, Refs
-from memtune.store.repair import rebuild_catalogue
+from memtune.store.repair import finish_rewriting, rebuild_catalogue
 from memtune.store.shards import Shards
 from memtune.store.writer import Writer
 
@@ -93,16 +94,11 @@ class MemoryFolder:
         if not cls.exists(path):
             raise NotFound(f"{path} holds no memory", hint=f"memtune learn FACTS --memory {path} makes one")
         with plain_errors(path):
-            file = path / "memory.json"
-            document = unseal(file, file.read_bytes())
-            try:
-                header = Header(**document)
-            except TypeError:
-                raise FolderDamaged(f"{file} is damaged: it describes no memory") from None
+            header = read_header(path)
             if header.format < FORMAT:
                 raise FolderTooOld(
                     f"{path} was made by an earlier version of memtune: format {header.format}, not {FORMAT}",
-                    hint="learn its facts anew, or use the version of memtune that made it",
+                    hint=f"`memtune migrate --memory {path}` brings it to the present format",
                 )
             return cls(path, header, at)
 
@@ -223,6 +219,9 @@ class MemoryFolder:
             )
         with WriterLock.held(self.path) as lock:
             self.refresh()
+            if lock.abandoned:
+                with plain_errors(self.path):
+                    finish_rewriting(self)
             writer = Writer(self, self._writable_catalogue(), sweep=lock.abandoned)
             try:
                 yield writer
@@ -265,7 +264,9 @@ class MemoryFolder:
             return WritableCatalogue.in_memory(self.path)
 
     def _index(self) -> None:
-        """Keep an index in memory up with the version."""
+        """Keep an index in memory up with the version, and look into the file that bears the name."""
+        if self._catalogue is not None and type(self._catalogue) is Catalogue and self._catalogue.replaced:
+            self.reopen_catalogue()
         if isinstance(self._catalogue, WritableCatalogue):
             for number in sorted(self.manifest.held.keys() - self._catalogue.segments()):
                 self._catalogue.add_segment(number, self.records(number), self.version)
@@ -318,16 +319,26 @@ class MemoryFolder:
 
     def facts(self, where: Mapping[str, str] | None = None, *, limit: int | None = None) -> Iterator[Fact]:
         """Facts that have all these values, in the order in which they were added."""
-        return islice(self._select(where or {}, self.manifest), limit)
+        return islice((fact for _, fact in self.rows(where)), limit)
 
-    def _select(self, where: Mapping[str, str], version: Manifest) -> Iterator[Fact]:
+    def exported(self, where: Mapping[str, str] | None = None) -> Iterator[Fact]:
+        """Facts as rows that learn to the same memory: what is archived says so."""
+        for ref, fact in self.rows(where):
+            yield replace(fact, state="archived") if self.is_archived(ref) else fact
+
+    def is_archived(self, ref: FactRef) -> bool:
+        return ref.row in self.manifest.segment(ref.segment).archived
+
+    def rows(self, where: Mapping[str, str] | None = None) -> Iterator[tuple[FactRef, Fact]]:
+        """The same facts, each with where it lives."""
+        where, version = where or {}, self.manifest
         refs = self.catalogue.candidates(where, version)
         if refs is None:
             refs = (FactRef(segment.id, row) for segment in version.segments for row in segment.live)
-        for segment, row in refs:
-            fact = self.records(version.segment(segment))[row]
+        for ref in refs:
+            fact = self.records(version.segment(ref.segment))[ref.row]
             if all(_has(fact, name, value) for name, value in where.items()):
-                yield fact
+                yield ref, fact
 
     def count(self, where: Mapping[str, str] | None = None) -> int:
         if not where:

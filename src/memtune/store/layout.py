@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memtune.errors import UsageError
-from memtune.store import audit, refs
+from memtune.errors import FolderDamaged, UsageError
+from memtune.store import audit, refs, sidecar
 from memtune.store.catalogue import NAME as CATALOGUE
 from memtune.store.catalogue import WritableCatalogue
-from memtune.store.durable import FORMAT, TEMPORARY, now, seal, sync_folder, write_file
+from memtune.store.durable import FORMAT, TEMPORARY, now, seal, sync_folder, unseal, write_file
 
 _OURS = {"shards", "manifests", "writer.lock", "memory.json" + TEMPORARY, audit.NAME, refs.NAME, refs.NAME + TEMPORARY}
 
@@ -32,6 +32,16 @@ def exists(path: Path) -> bool:
     return (path / "memory.json").is_file()
 
 
+def read_header(path: Path) -> Header:
+    """What holds for every version, whatever its format is, as long as it is not a later one."""
+    file = path / "memory.json"
+    document = unseal(file, file.read_bytes())
+    try:
+        return Header(**document)
+    except TypeError:
+        raise FolderDamaged(f"{file} is damaged: it describes no memory") from None
+
+
 def write_header(path: Path, header: Header) -> None:
     said = {"format": FORMAT, "created": header.created, "backbone": header.backbone, "settings": header.settings}
     write_file(path / "memory.json", seal(said, indent=1), "header")
@@ -42,6 +52,8 @@ def clear(path: Path) -> None:
     (path / "memory.json").unlink(missing_ok=True)
     for leftover in [*path.glob(f"{CATALOGUE}*"), *path.glob(f"{audit.NAME}*"), *path.glob(f"{refs.NAME}*")]:
         leftover.unlink()
+    for name in sidecar.NAMES:
+        (path / name).unlink(missing_ok=True)
     for name in ("shards", "manifests"):
         shutil.rmtree(path / name, ignore_errors=True)
     with suppress(OSError):  # where a file that is open cannot be removed, or somebody has put another one there

@@ -47,6 +47,13 @@ class Segment:
     """From the room's name to the SHA-256 of its shard."""
     dropped: frozenset[int] = frozenset()
     """Rows that this version does not hold any more."""
+    archived: frozenset[int] = frozenset()
+    """Rows that it holds, but that answer nothing."""
+
+    @property
+    def silent(self) -> frozenset[int]:
+        """Rows to which no question leads."""
+        return self.dropped | self.archived
 
     @property
     def live(self) -> list[int]:
@@ -61,16 +68,14 @@ class Segment:
         return 0 <= row < self.count and row not in self.dropped
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "count": self.count,
-            "shards": dict(self.shards),
-            "dropped": _runs(self.dropped),
-        }
+        said = {"id": self.id, "count": self.count, "shards": dict(self.shards), "dropped": _runs(self.dropped)}
+        aside = self.archived - self.dropped
+        return said | ({"archived": _runs(aside)} if aside else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Segment:
-        return cls(data["id"], data["count"], data["shards"], frozenset(_rows(data["dropped"])))
+        rows = (frozenset(_rows(data.get(name, ()))) for name in ("dropped", "archived"))
+        return cls(data["id"], data["count"], data["shards"], *rows)
 
 
 class Segments(dict[int, Segment]):

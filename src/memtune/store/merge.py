@@ -6,6 +6,7 @@ so everything in the other one counts as added. Shards are shared or copied; not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 WORDS = {"error": "error", "ours": "ours", "theirs": "theirs", "keep-first": "ours", "keep-last": "theirs"}
 """How conflicts are settled; the last two are what `learn` calls it."""
 _SHOWN = 3
+_SHORT = 12
+_JOINED = re.compile(r"\(v(\d+), ([0-9a-f]{12})\)$")
+"""How the message of a merge names the version of another folder."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +92,19 @@ def merge(ours: MemoryFolder, theirs: MemoryFolder, writer: Writer, on_conflict:
     same = ours.path.samefile(theirs.path)
     _require_alike(ours, theirs)
     common = ours.manifests.common(ours.manifest.point, theirs.manifest.point) if same else None
-    base = ours.manifests.read(common, ours.manifest) if common else Manifest()
+    base = ours.manifests.read(common, ours.manifest) if common else _last_joined(ours, theirs)
     plan = _plan(ours, theirs, base, WORDS[on_conflict])
     done = Merged(ours.version, duplicates=plan.duplicates, conflicts=plan.conflicts)
-    if not plan.take and not plan.drop:
-        return done
     gone = ours.find(plan.drop)
     held = _without(ours.manifest.held, gone)
     held = _with_shared(held, theirs.manifest, plan) if same else _with_adopted(held, theirs, plan, writer)
+    held = _with_states(held, base, theirs.manifest) if same else held
+    if held == ours.manifest.held:
+        return done
     writer.hold(held, (set(plan.take), set(gone)))
     parents = [theirs.manifest.point] if same else []
     named = theirs.branch or f"v{theirs.version}"
-    where = named if same else f"{theirs.path}@{named} (v{theirs.version}, {theirs.manifest.checksum[:12]})"
+    where = named if same else f"{theirs.path}@{named} (v{theirs.version}, {theirs.manifest.checksum[:_SHORT]})"
     done.version = writer.commit(f"merge {where}", act="merge", parents=parents)
     counts = ours.manifest.commit.counts
     done.added, done.changed, done.removed = counts.added, counts.changed, counts.removed
@@ -207,6 +212,26 @@ def _with_adopted(held: Segments, theirs: MemoryFolder, plan: _Plan, writer: Wri
         taken = writer.adopt(replace(segment, dropped=segment.dropped - rows), theirs.shards)
         joined[taken.id] = taken
     return joined
+
+
+def _with_states(held: Segments, base: Manifest, theirs: Manifest) -> Segments:
+    """What the other side has archived or restored since is so in rows that both hold."""
+    joined = Segments(held)
+    for number in held.keys() & theirs.held.keys():
+        before = base.held[number].archived if number in base.held else frozenset[int]()
+        after, own = theirs.held[number].archived, held[number]
+        joined[number] = replace(own, archived=(own.archived | (after - before)) - (before - after))
+    return joined
+
+
+def _last_joined(ours: MemoryFolder, theirs: MemoryFolder) -> Manifest:
+    """What another folder held when it was merged last, so that what it changed since then is known as changed."""
+    known = {(p.version, p.checksum[:_SHORT]): p for p, _ in theirs.manifests.ancestors(theirs.manifest.point)}
+    for _, commit in ours.manifests.ancestors(ours.manifest.point):
+        found = _JOINED.search(commit.message) if commit.act == "merge" else None
+        if found and (point := known.get((int(found[1]), found[2]))):
+            return theirs.manifests.read(point)
+    return Manifest()
 
 
 def _bare(segment: Segment) -> Segment:

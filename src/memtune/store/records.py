@@ -16,6 +16,9 @@ from memtune.core.facts import Fact
 from memtune.errors import FolderDamaged, InputError
 
 ROOM = "facts"
+TOMBSTONE = Fact("purged", "purged", "purged")
+"""What stands in the row of a fact that was purged; no version holds that row."""
+_LISTS = ("phrasings", "never")
 _decode = json.JSONDecoder().decode
 
 
@@ -43,8 +46,11 @@ def to_line(fact: Fact) -> bytes:
     record: dict[str, Any] = {"id": fact.id, "question": fact.question, "answer": fact.answer}
     optional: dict[str, Any] = {
         "phrasings": fact.phrasings,
+        "never": fact.never,
         "source": fact.source,
         "group": fact.group,
+        "valid_from": fact.valid_from,
+        "valid_until": fact.valid_until,
         "extra": dict(fact.extra),
     }
     record |= {name: value for name, value in optional.items() if value or value == ""}
@@ -56,7 +62,7 @@ def to_line(fact: Fact) -> bytes:
 
 def from_line(line: bytes) -> Fact:
     record = _decode(line.decode())
-    return Fact(**record | {"phrasings": tuple(record.get("phrasings", ()))})
+    return Fact(**record | {name: tuple(record[name]) for name in _LISTS if name in record})
 
 
 class Records:

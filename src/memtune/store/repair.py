@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 from memtune.errors import FolderDamaged
 from memtune.store import audit
 from memtune.store.catalogue import NAME, WritableCatalogue
-from memtune.store.durable import step, sync_folder
+from memtune.store.durable import remove_file, step, sync_folder
 from memtune.store.manifest import Point, Segment
 from memtune.store.manifests import Manifests
 from memtune.store.records import ROOM as FACTS
 from memtune.store.refs import MAIN, Refs
+from memtune.store.shards import SUFFIX
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -51,6 +53,29 @@ def rebuild_catalogue(folder: MemoryFolder) -> int:
     _remove(path, fresh)
     sync_folder(path)
     return len(segments)
+
+
+def finish_rewriting(folder: MemoryFolder) -> None:
+    """Remove what a rewriting of history has replaced, if there was one; the writer's lock is held."""
+    numbers = Counter(number for number, _ in folder.manifests.files())
+    if max(numbers.values(), default=0) > 1:
+        remove_unreachable(folder)
+
+
+def remove_unreachable(folder: MemoryFolder) -> None:
+    """Nothing stays in the folder but what branches and tags lead to, in the catalogue either. May be done again."""
+    points = folder.refs.points
+    manifests = {folder.manifests.file(point) for point, _ in folder.manifests.ancestors(*points)}
+    digests = {digest for _, s in folder.manifests.mentioned(*points) for digest in s.shards.values()}
+    rebuild_catalogue(folder)
+    for file in list(folder.shards.path.iterdir()):
+        if file.name != f"{file.stem}{SUFFIX}" or file.stem not in digests:
+            remove_file(file, "purge")
+    folder.shards.sync()
+    for _, file in list(folder.manifests.files()):  # last: as long as there are two of a version, there is work to do
+        if file not in manifests:
+            remove_file(file, "purge")
+    sync_folder(folder.manifests.path)
 
 
 def rebuild_refs(path: Path) -> Refs:

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memtune.store.durable import FORMAT, plain_errors, seal, sync_folder, unseal, write_file
+from memtune.store.durable import FORMAT, plain_errors, remove_file, seal, sync_folder, unseal, write_file
 
-NAMES = ("calibration.json",)
+CALIBRATION = "calibration.json"
+NAMES = (CALIBRATION,)
+INBOX = "inbox.jsonl"
+"""Kept by memtune/inbox.py, one line a question, unsealed: several processes append to it."""
 
 
 def read(folder: Path, name: str) -> dict[str, Any] | None:
@@ -22,6 +25,14 @@ def read(folder: Path, name: str) -> dict[str, Any] | None:
             return None
     document.pop("format", None)
     return document
+
+
+def remove(folder: Path, name: str) -> None:
+    """For good: it is durable when this returns."""
+    with plain_errors(folder):
+        if (folder / name).exists():
+            remove_file(folder / name, name)
+            sync_folder(folder)
 
 
 def write(folder: Path, name: str, document: Mapping[str, Any]) -> None:

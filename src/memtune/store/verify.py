@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from memtune.core.facts import wording_hash
 from memtune.errors import FolderError
-from memtune.store import audit
+from memtune.store import audit, sidecar
 from memtune.store.catalogue import WritableCatalogue
 from memtune.store.durable import plain_errors, unseal
 from memtune.store.manifest import Manifest, Point, Segment
 from memtune.store.records import ROOM as FACTS
-from memtune.store.records import Records
+from memtune.store.records import TOMBSTONE, Records
 from memtune.store.refs import Refs
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def problems(folder: MemoryFolder) -> list[str]:
     """What does not hold, as text."""
     refs, found = _refs(folder)
-    found += [*_header(folder), *audit.problems(folder.path, refs.audit)]
+    found += [*_header(folder), *audit.problems(folder.path, refs.audit), *_beside(folder)]
     tips, segments, more = _versions(folder, refs)
     found += more
     digests = {digest for segment in segments.values() for digest in segment.shards.values()}
@@ -57,6 +57,26 @@ def _header(folder: MemoryFolder) -> Iterator[str]:
         yield error.message
 
 
+def _beside(folder: MemoryFolder) -> Iterator[str]:
+    """What was measured on the memory, and the questions that it could not answer."""
+    for name in sidecar.NAMES:
+        try:
+            sidecar.read(folder.path, name)
+        except FolderError as error:
+            yield error.message
+    try:
+        lines = (folder.path / sidecar.INBOX).read_bytes().splitlines()
+    except OSError:
+        return
+    for number, line in enumerate(lines, 1):
+        try:
+            whole = isinstance(json.loads(line), dict)
+        except ValueError:
+            whole = False
+        if not whole:
+            yield f"{folder.path / sidecar.INBOX}: line {number} cannot be read"
+
+
 def _versions(folder: MemoryFolder, refs: Refs) -> tuple[list[Manifest], dict[tuple[int, str], Segment], list[str]]:
     """What the branches and tags hold, every segment that some version holds, and what is wrong with manifests."""
     found: list[str] = []
@@ -84,7 +104,7 @@ def _versions(folder: MemoryFolder, refs: Refs) -> tuple[list[Manifest], dict[tu
 def _rows(point: Point, segment: Segment) -> Iterator[str]:
     if FACTS not in segment.shards:
         yield f"version {point.version}: segment {segment.id} has no facts"
-    if not all(0 <= row < segment.count for row in segment.dropped):
+    if not all(0 <= row < segment.count for row in segment.silent):
         yield f"version {point.version}: segment {segment.id} drops rows that it does not have"
     if not segment.facts:
         yield f"version {point.version}: the experts of segment {segment.id} belong to no fact"
@@ -143,10 +163,14 @@ def _segment(
 ) -> Iterator[str]:
     low = segment.id << 32
     facts = list(Records(folder.shards.file(segment.shards[FACTS])))
-    if rows != [(low + row, fact.id, fact.source, fact.group) for row, fact in enumerate(facts)]:
+    purged = {low + row for row, fact in enumerate(facts) if fact == TOMBSTONE}  # what leads there leads nowhere
+    named = [(low + row, fact.id, fact.source, fact.group) for row, fact in enumerate(facts)]
+    if [row for row in rows if row[0] not in purged] != [row for row in named if row[0] not in purged]:
         yield f"segment {segment.id}: the catalogue and the shard name different facts"
-    expected = set()
+    known, expected = {pair for pair in known if pair[0] not in purged}, set()
     for row, fact in enumerate(facts):
+        if low + row in purged:
+            continue
         for text in fact.wordings:
             hash_ = wording_hash(text)
             pair = (low + row, hash_ - (1 << 64) if hash_ >= 1 << 63 else hash_)

@@ -58,17 +58,21 @@ class Writer:
         """What one lot or one update learned. Shards are written now and count from the next commit on."""
         if not facts:
             raise UsageError("a segment needs at least one fact")
+        self._check_new(facts)
+        segment = self.prepare(facts, rooms)
+        self._pending[segment.id] = segment
+        self._came |= {fact.id for fact in facts}
+        return segment.id
+
+    def prepare(self, facts: Sequence[Fact], rooms: Mapping[str, Mapping[str, torch.Tensor]]) -> Segment:
+        """A new segment, written. It counts once `hold` has named it."""
         for room in rooms:
             _check_room(room)
         lines = [records.to_line(fact) for fact in facts]
-        self._check_new(facts)
         with self._change():
             held = {records.ROOM: self._write(records.encode(lines))}
             held |= {room: self._write(shards.encode(tensors)) for room, tensors in rooms.items()}
-            number = self._number(facts)
-            self._pending[number] = Segment(number, len(facts), held)
-            self._came |= {fact.id for fact in facts}
-        return number
+            return Segment(self._number(facts), len(facts), held)
 
     def adopt(self, segment: Segment, source: shards.Shards) -> Segment:
         """A segment of another folder, under a number of this one: its shards are shared or copied, not made again.
@@ -144,17 +148,16 @@ class Writer:
             self._catalogue.remove_shards(digests)
         self._changed = False
 
-    def rewrite(
-        self, act: str, details: Mapping[str, Any], change: Callable[[Segment], Segment], *,
-        reindexed: Mapping[int, Sequence[Fact]] | None = None,
-    ) -> None:  # fmt: skip
+    def rewrite(self, act: str, details: Mapping[str, Any], change: Callable[[Segment], Segment]) -> None:
         """Say of every version that it was made of other segments: numbers, authors and messages stay.
 
-        The new manifests are written beside the old ones, then the references are replaced at once; `gc` removes
-        the old ones and what only they held. `reindexed`: the facts that segments consist of now.
+        The new manifests are written beside the old ones, then the references are replaced at once. The next writer
+        removes the old ones with what only they held, and makes the catalogue anew: until then it names facts in rows
+        that no version holds, which leads nowhere.
         """
         if self._changed and not self._written:
             raise UsageError("commit the changes first")
+        self.sweep_later()
         manifests, refs = self._folder.manifests, self._folder.refs
         with self._change():
             self._describing = True
@@ -172,8 +175,6 @@ class Writer:
                 )
                 before = made[commit.parents[0]] if commit.parents else Manifest()
                 made[point] = manifests.write(again, held, before)
-            for number, facts in (reindexed or {}).items():
-                self._catalogue.reindex(number, facts)
             branches = {name: made[point].point for name, point in refs.branches.items()}
             tags = {name: made[point].point for name, point in refs.tags.items()}
             moved = dataclasses.replace(refs, branches=branches, tags=tags)
@@ -186,8 +187,8 @@ class Writer:
 
     def put(self, data: bytes) -> str:
         """Write a shard that a rewritten segment will name; its digest."""
-        with self._change():
-            return self._write(data)
+        with self._change():  # it belongs to versions that are there, not to the next one
+            return self._write(data, self._folder.refs.latest)
 
     def close(self) -> bool:
         """Undo what was not committed; False when the next writer must sweep."""
@@ -256,11 +257,11 @@ class Writer:
         self._catalogue.add_segment(self._last_segment, facts, self._next)
         return self._last_segment
 
-    def _write(self, data: bytes) -> str:
+    def _write(self, data: bytes, version: int | None = None) -> str:
         digest = shards.digest_of(data)
         self._written.add(digest)
         self._folder.shards.put(digest, data)
-        self._catalogue.add_shard(digest, len(data), self._next)
+        self._catalogue.add_shard(digest, len(data), self._next if version is None else version)
         return digest
 
     def _flip(

@@ -1,0 +1,84 @@
+"""Taking facts out of history: other shards in every version that held them, under the same numbers.
+
+The row of a fact stays, with a tombstone in it, an expert of no length and no keys, so that no other row moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from memtune.core.facts import Fact
+from memtune.store import records, rows, shards
+from memtune.store.manifest import FactRef, Segment
+
+if TYPE_CHECKING:
+    from memtune.store.folder import MemoryFolder
+    from memtune.store.writer import Writer
+
+
+@dataclass(frozen=True)
+class Held:
+    """A fact in some version's segment."""
+
+    ref: FactRef
+    fact: Fact
+
+
+def held_anywhere(folder: MemoryFolder, ids: Collection[str]) -> list[Held]:
+    """Every row of these ids that any version holds whose manifest is in the folder, and the fact that stands in it.
+
+    The shards themselves are read: the catalogue is only an index.
+    """
+    points = {point for number, _ in folder.manifests.files() if number > 0 for point in folder.manifests.points(number)}
+    segments = {(s.id, s.shards[records.ROOM]): s for _, s in folder.manifests.mentioned(*points)}
+    found: dict[FactRef, Held] = {}
+    for segment in segments.values():
+        for row, fact in enumerate(folder.records(segment)):
+            if fact.id in ids and fact != records.TOMBSTONE:
+                ref = FactRef(segment.id, row)
+                found[ref] = Held(ref, fact)
+    return [found[ref] for ref in sorted(found)]
+
+
+def purge(folder: MemoryFolder, writer: Writer, held: Collection[Held]) -> None:
+    """Let no version hold these rows, nor any shard of a version."""
+    gone: dict[int, set[int]] = {}
+    for one in held:
+        gone.setdefault(one.ref.segment, set()).add(one.ref.row)
+    made: dict[tuple[int, str, str], str] = {}
+
+    def without(segment: Segment) -> Segment:
+        rows_ = gone.get(segment.id)
+        if not rows_:
+            return segment
+        dropped = segment.dropped | rows_
+        if len(dropped) == segment.count:  # this version loses the segment as a whole
+            return replace(segment, dropped=dropped)
+        own = {room: _rewritten(folder, writer, made, segment.id, room, d, rows_) for room, d in segment.shards.items()}
+        return replace(segment, shards=own, dropped=dropped, archived=segment.archived - rows_)
+
+    prepared = {s.id: s for _, s in folder.manifests.mentioned(*folder.refs.points) if s.id in gone}
+    for segment in prepared.values():
+        without(segment)  # shards are written before manifests are
+    writer.rewrite("purge", {"ids": sorted({one.fact.id for one in held})}, without)
+
+
+def _rewritten(
+    folder: MemoryFolder, writer: Writer, made: dict[tuple[int, str, str], str], segment: int, room: str, digest: str,
+    gone: Collection[int],
+) -> str:  # fmt: skip
+    """The digest of the shard without these rows; each is made once."""
+    key = (segment, room, digest)
+    if key not in made:
+        made[key] = writer.put(_emptied(folder, room, digest, gone))
+    return made[key]
+
+
+def _emptied(folder: MemoryFolder, room: str, digest: str, gone: Collection[int]) -> bytes:
+    if room == records.ROOM:
+        held = folder.shards.records(digest)
+        blank = records.to_line(records.TOMBSTONE)
+        return records.encode([blank if row in gone else held.line(row) for row in range(len(held))])
+    return shards.encode(rows.emptied(folder.shards.tensors(digest), gone, room))
