@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from routers import router_over
 
-from memtune.config import RouterConfig
 from memtune.router.asked import Asked
 from memtune.router.conversation import leans
-from memtune.router.keys import make_keys
 from memtune.router.route import Proposal, Route
 from memtune.router.router import Router
 from memtune.router.walk import Walk
@@ -198,9 +197,7 @@ def test_what_leans(text: str, expected: bool) -> None:
 
 @pytest.fixture(scope="module")
 def router() -> Router:
-    made = Router(RouterConfig())
-    made.add(1, make_keys(list(enumerate(FACTS)), RouterConfig()))
-    return made
+    return router_over(FACTS)
 
 
 SCRIPTS = [

@@ -270,3 +270,27 @@ def test_threads_ask_while_one_learns(llm: MemoryModel) -> None:
         llm.learn(rows(1, first=number))
     asking.join()
     assert set(seen) == {rows(2)[1]["answer"]}
+
+
+def test_an_answer_is_of_the_version_that_it_names(llm: MemoryModel) -> None:
+    """Also while another thread of the process changes the very fact."""
+    llm.learn(rows(2))
+    said = {1: rows(2)[1]["answer"]}
+    seen: list[tuple[int | None, str]] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            answer = llm.ask(question())
+            seen.append((answer.version, answer.text))
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    for number in range(6):
+        said[llm.update("fact-1", answer=f"the {number}th")] = f"the {number}th"
+    stop.set()
+    for thread in asking:
+        thread.join()
+    assert seen
+    assert [(version, text) for version, text in seen if said[version or 0] != text] == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from routers import keys_of, router_over
 
-from memtune.config import RouterConfig
 from memtune.router.asked import asked, form, strip
-from memtune.router.keys import Keys, make_keys
+from memtune.router.keys import Keys
 from memtune.router.router import Router
 from memtune.router.words import hashed_words, sketches, words
 
@@ -22,9 +23,7 @@ FACTS = [
 
 @pytest.fixture
 def router() -> Router:
-    made = Router(RouterConfig())
-    made.add(1, make_keys(list(enumerate(FACTS)), RouterConfig()))
-    return made
+    return router_over(FACTS)
 
 
 def confirmed(router: Router, text: str) -> list[int]:
@@ -113,17 +112,15 @@ def test_removed_keys_are_gone_and_the_others_stay(router: Router) -> None:
 
 
 def test_dropped_rows_are_never_taken_in() -> None:
-    router = Router(RouterConfig())
-    router.add(1, make_keys(list(enumerate(FACTS)), RouterConfig()), dropped=[0, 5])
+    router = router_over([])
+    router.add(2, keys_of(*FACTS), dropped=[0, 5])
     assert [confirmed(router, f) for f in FACTS] == [[], [1], [2], [3], [4], []]
 
 
 def test_keys_count_words_against_a_loop() -> None:
     keys = Keys()
-    import numpy as np
-
-    keys.add(3, make_keys(list(enumerate(FACTS)), RouterConfig()), np.ones(len(FACTS), bool))
-    keys.add(4, make_keys([(0, "What is the price of glass?")], RouterConfig()), np.ones(1, bool))
+    keys.add(3, keys_of(*FACTS), np.ones(len(FACTS), bool))
+    keys.add(4, keys_of("What is the price of glass?"), np.ones(1, bool))
     keys.remove(keys.of([(3, 0)]))
     left = [*FACTS[1:], "What is the price of glass?"]
     for word in {h for text in left for h in hashed_words(text).tolist()}:

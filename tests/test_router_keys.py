@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from routers import keys_of
 
-from memtune.config import RouterConfig
 from memtune.core.facts import normalise
 from memtune.router import columns
 from memtune.router.columns import Column, Ragged, Rows, Sorted
-from memtune.router.keys import NEVER, TAUGHT, Keys, make_keys
+from memtune.router.keys import NEVER, TAUGHT, Keys
 from memtune.router.vectors import restored, stored
 from memtune.router.words import hashed_words, sketches
 
-CONFIG = RouterConfig(width=16)
 WORDINGS = st.lists(st.sampled_from("a lamp|a table|the lamp|A Lamp?|two lamps|12 tables||?".split("|")), max_size=4)
 ONE = np.ones(1, bool)
 
@@ -96,7 +95,7 @@ def test_keys_are_those_of_a_list(steps: list[object]) -> None:
         if isinstance(step, tuple):
             segment, wordings, dropped = step
             kept = np.array([row not in dropped for row in range(len(wordings))], bool)
-            numbers = keys.add(segment, make_keys(list(enumerate(wordings)), CONFIG), kept)
+            numbers = keys.add(segment, keys_of(*wordings), kept)
             assert numbers.tolist() == list(range(len(plain), len(plain) + int(kept.sum())))
             plain += [((segment, row), w) for row, w in enumerate(wordings) if kept[row]]
         else:
@@ -121,7 +120,7 @@ def test_keys_are_those_of_a_list(steps: list[object]) -> None:
 
 def test_an_example_that_must_not_fire_leads_nowhere() -> None:
     keys = Keys()
-    keys.add(1, make_keys([(0, "a lamp"), (1, "a table")], CONFIG, tags=[NEVER, TAUGHT]), np.ones(2, bool))
+    keys.add(1, keys_of("a lamp", "a table", tags=[NEVER, TAUGHT]), np.ones(2, bool))
     assert keys.exact("a lamp") is None
     assert keys.wording("a lamp") == [0]
     assert (keys.exact("a table"), keys.tag(1)) == ((1, 1), TAUGHT)
@@ -129,15 +128,15 @@ def test_an_example_that_must_not_fire_leads_nowhere() -> None:
 
 def test_a_removed_wording_can_be_learned_anew() -> None:
     keys = Keys()
-    keys.add(1, make_keys([(0, "a lamp")], CONFIG), ONE)
+    keys.add(1, keys_of("a lamp"), ONE)
     keys.remove(keys.of([(1, 0)]))
     assert keys.exact("a lamp") is None
-    keys.add(2, make_keys([(5, "a lamp")], CONFIG), ONE)
-    assert (keys.exact("a lamp"), keys.wording("a lamp")) == ((2, 5), [1])
+    keys.add(2, keys_of("a lamp"), ONE)
+    assert (keys.exact("a lamp"), keys.wording("a lamp")) == ((2, 0), [1])
 
 
 def test_keys_of_a_memory_without_tags_are_given_by_the_user() -> None:
-    keys, made = Keys(), make_keys([(0, "a lamp")], CONFIG)
+    keys, made = Keys(), keys_of("a lamp")
     del made["tags"]
     keys.add(1, made, ONE)
     assert keys.exact("a lamp") == (1, 0)

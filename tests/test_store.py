@@ -113,7 +113,10 @@ def test_a_damaged_head_is_named(folder: MemoryFolder, text: str) -> None:
 
 
 def test_what_is_written_is_read_back(folder: MemoryFolder) -> None:
-    odd = Fact(" id ", "Où?\n", "two  spaces\tinside", ("a", "b"), ("no",), "", "g", {"n": 1, "deep": {"x": [None, "ü"]}})
+    odd = Fact(
+        *(" id ", "Où?\n", "two  spaces\tinside", ("a", "b"), ("no",), "", "g"), {"n": 1, "deep": {"x": [None, "ü"]}},
+        valid_from="2020-01-01T00:00+02:00", valid_until="2030-01-01",
+    )  # fmt: skip
     base = torch.arange(24, dtype=torch.float32).view(4, 6)
     rooms = {
         "imprint": {"half": base.bfloat16(), "view": base[1:3], "transposed": base.T, "none": base[:0]},

@@ -18,11 +18,13 @@ from memtune.errors import (
     FolderTooOld,
     MemtuneError,
     NotFound,
+    UnknownFact,
     UnknownVersion,
     UsageError,
 )
-from memtune.history import History, mend
-from memtune.store import MemoryFolder, manifest
+from memtune.history import History
+from memtune.store import MemoryFolder, manifest, sidecar
+from memtune.store.mending import mend
 from memtune.store.merge import MergeConflict
 
 
@@ -268,6 +270,38 @@ def test_another_folder_joins_without_a_copy_of_what_is_there(folder: MemoryFold
     assert answers(folder.path)["o1"] == "answer o 1"
 
 
+def test_what_another_folder_changed_since_it_was_merged_is_no_conflict(folder: MemoryFolder, tmp_path: Path) -> None:
+    history = History(folder)
+    with MemoryFolder.create(tmp_path / "o", backbone=dict(folder.header.backbone), settings={}) as other:
+        learn(other, facts_of(4, "o"))
+        assert history.merge(tmp_path / "o").added == 4
+        assert history.merge(tmp_path / "o").version == 4, "merged already"
+        update(other, "o1", "newer")
+        forget(other, "o2")
+        learn(other, facts_of(1, "p"))
+        update(folder, "o3", "ours")
+        done = history.merge(tmp_path / "o")
+        assert (done.added, done.changed, done.removed, done.conflicts) == (1, 1, 1, [])
+        assert answers(folder.path)["o3"] == "ours"
+        update(other, "o3", "theirs")
+        with pytest.raises(MergeConflict, match="1 fact conflicts: o3"):
+            history.merge(tmp_path / "o")
+    assert folder.verify() == []
+
+
+def test_verify_looks_at_what_stands_beside_and_repair_removes_what_is_damaged(folder: MemoryFolder) -> None:
+    sidecar.write(folder.path, sidecar.CALIBRATION, {"threshold": 0.7})
+    (folder.path / "inbox.jsonl").write_text('{"id": "q1", "question": "Why?"}\n')
+    assert folder.verify() == []
+    (folder.path / "inbox.jsonl").write_text('{"id": "q1", "question": "Why?"}\n{"id": "q2", "que\n')
+    (folder.path / "calibration.json").write_bytes((folder.path / "calibration.json").read_bytes().replace(b"7", b"6"))
+    named = " ".join(folder.verify())
+    assert "inbox.jsonl: line 2 cannot be read" in named
+    assert "calibration.json is damaged" in named
+    assert "calibration.json" in mend(folder.path)[0]
+    assert not (folder.path / "calibration.json").exists()
+
+
 def test_memories_that_cannot_be_merged(folder: MemoryFolder, tmp_path: Path) -> None:
     history = History(folder)
     MemoryFolder.create(tmp_path / "o", backbone={"name": "other", "weights": "x"}, settings={}).close()
@@ -331,6 +365,20 @@ def test_history_can_be_rewritten_so_that_no_version_holds_a_fact(folder: Memory
     mend(folder.path)
     with MemoryFolder.open(folder.path) as again:
         assert (again.refs.branches, again.refs.latest) == (refs.branches, refs.latest)
+
+
+def test_purging_reaches_what_only_an_abandoned_branch_held(folder: MemoryFolder) -> None:
+    history = History(folder)
+    history.branch("side")
+    with MemoryFolder.open(f"{folder.path}@side") as side:
+        learn(side, facts_of(2, "s"))
+    history.delete("side")
+    assert history.purge("s0").versions == 1
+    assert not any(b"What is s 0" in file.read_bytes() for file in folder.path.rglob("*") if file.is_file())
+    assert list(history.audit())[-1]["ids"] == ["s0"]
+    assert folder.verify() == []
+    with pytest.raises(UnknownFact):
+        history.purge("s0")
 
 
 # admission
@@ -401,10 +449,11 @@ def test_verify_finds_what_was_done_to_the_audit_log(folder: MemoryFolder, harm)
 
 def test_a_flipped_byte_in_any_file_is_found_and_named(folder: MemoryFolder) -> None:
     History(folder).tag("gold", 1)
+    sidecar.write(folder.path, sidecar.CALIBRATION, {"threshold": 0.7, "right": [1.0, 0.9]})
     folder.close()
     draw = random.Random(0)
     files = [f for f in folder.path.rglob("*") if f.is_file() and f.suffix != ".lock" and "catalogue" not in f.name]
-    assert len(files) == 2 + 3 + 3 - 1 + 1
+    assert len(files) == 2 + 3 + 3 - 1 + 1 + 1
     for file in files:
         good = file.read_bytes()
         for place in sorted({0, len(good) - 1, *(draw.randrange(len(good)) for _ in range(12))}):

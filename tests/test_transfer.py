@@ -134,7 +134,10 @@ HARM: dict[str, tuple[Callable[[dict[str, bytes]], list[tuple[Any, bytes]]], str
     "more": (lambda m: [*m.items(), ("README.md", b"hello")], "its members are not those"),
     "less": (lambda m: list(m.items())[:-1], "its members are not those"),
     "no list": (lambda m: list(m.items())[1:], "has no MEMORY.json"),
-    "other bytes": (lambda m: [(n, d[:-9] + b"123456789" if "shards" in n else d) for n, d in m.items()], "checksum of"),
+    "other bytes": (
+        lambda m: [(n, d[:-9] + b"123456789" if "shards" in n else d) for n, d in m.items()],
+        "checksum of",
+    ),
     "newer": (lambda m: [("MEMORY.json", seal({"format": 99, "memory": {}}))], "later version"),
 }
 
@@ -172,7 +175,7 @@ def test_members_that_lie_about_their_size_are_refused(folder: MemoryFolder, tmp
     at = data.rfind(b"PK\x01\x02")
     struct.pack_into("<II", data, at + 20, 1 << 30, 1 << 30)
     file.write_bytes(bytes(data))
-    with pytest.raises(FolderError, match="overlap, or claim|is damaged"):
+    with pytest.raises(FolderError, match=r"overlap, or claim|is damaged"):
         transfer.import_memory(file, tmp_path / "new")
 
 
@@ -275,7 +278,7 @@ class FakeHub:
     def __init__(self, root: Path) -> None:
         self.root, self.calls = root, []
 
-    def HfApi(self) -> FakeHub:  # noqa: N802
+    def HfApi(self) -> FakeHub:
         return self
 
     def create_repo(self, repo: str, **how: Any) -> None:

@@ -134,9 +134,7 @@ class Answering:
         (reply,) = decode(self.backbone, self._acting(memory), [request], config, keep_logits=True)
         return reply, [use.id for use in asked.used]
 
-    def _begin(
-        self, questions: Sequence[Question], *, memory: bool, raw: bool, proof: bool = False
-    ) -> list[_Asked]:
+    def _begin(self, questions: Sequence[Question], *, memory: bool, raw: bool, proof: bool = False) -> list[_Asked]:
         prompts = [self.prompt(q, raw=raw) for q in questions]
         before: Counter[tuple[int, ...]] = Counter()
         asked = []
@@ -377,4 +375,5 @@ def explanation(route: Route, answering: Answering) -> dict[str, Any]:
         "proposals": [row(p) for p in route.proposals],
         "confirmed": [describe(p.owner)[0] for p in route.confirmed if p.owner not in silent],
         "rivals": [describe(p.owner)[0] for p in route.rivals],
+        "skills": [{"name": name, "confidence": round(confidence, 4)} for name, confidence in route.skills],
     }

@@ -90,17 +90,16 @@ class RouterConfig(_Checked):
     encoder: str = "lexical"
     """`lexical` needs no model; `backbone`: its own hidden states; `minilm`, or the name or folder of a
     sentence-transformers model. A memory keeps the encoder that it was made with."""
-    width: int = 256
-    """Dimensions of the lexical sketch."""
     vectors: Literal["float16", "float8", "int8"] = "int8"
     """How keys' vectors are stored."""
     propose: int = 16
     """Facts that are looked at closely."""
-    threshold: float = 0.6
+    threshold: float = 0.8
     """Share of probability from which a fact is confirmed when its wording is not a learned one, in memories too small
-    to be calibrated; the least in any other."""
-    highest_threshold: float = 0.97
-    """What calibration raises it to at most."""
+    to be calibrated."""
+    lowest_threshold: float = 0.6
+    highest_threshold: float = 0.8
+    """Between these calibration chooses."""
     false_firing: float = 0.005
     """Share of near misses that may fire; calibration chooses the threshold by it."""
     calibrate: int = 400
@@ -114,7 +113,7 @@ class RouterConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("width", "propose", "max_facts")
+        self._at_least_one("propose", "max_facts")
 
 
 INDEX_METHODS = (

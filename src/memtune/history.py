@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from memtune.config import AdmissionConfig, InboxConfig
-from memtune.errors import FolderError, FolderTooNew, UnknownFact, UsageError
+from memtune.errors import UnknownFact, UsageError
 from memtune.inbox import Inbox
 from memtune.store import Commit, MemoryFolder, Point, Writer, audit, sidecar
 from memtune.store.collect import Collected, collect
 from memtune.store.consolidate import Consolidated, consolidate
 from memtune.store.difference import Difference, difference
-from memtune.store.durable import plain_errors
 from memtune.store.layout import write_header
-from memtune.store.lock import WriterLock
 from memtune.store.manifest import Manifest, Segments
 from memtune.store.merge import Merged, merge
 from memtune.store.purge import Held, held_anywhere, purge
-from memtune.store.refs import MAIN, Refs, parse_address
-from memtune.store.repair import rebuild_catalogue, rebuild_refs
+from memtune.store.refs import MAIN
 from memtune.store.stats import Stats, stats
 
 
@@ -184,11 +181,11 @@ class History:
         """Hold again what a version held. This is a version of its own: nothing is lost."""
         target = self._manifest(version)
         with self._writing() as writer:
+            if target.held == self.folder.manifest.held:
+                return self.folder.version
             change = difference(self.folder, self.folder.manifest, target)
             both = {*change.changed, *change.archived, *change.restored}
             came, went = ({*kept, *both} for kept in (change.added, change.removed))
-            if not change:
-                return self.folder.version
             writer.hold(target.held, (came, went))
             return writer.commit(f"rollback to v{target.version}", act="rollback")
 
@@ -325,7 +322,7 @@ class History:
         sidecar.remove(self.folder.path, sidecar.CALIBRATION)
         collected = self.gc()
         with self._writing_anywhere() as writer:
-            purge(self.folder, writer, held_anywhere(self.folder, ids))
+            purge(self.folder, writer, set(ids))
         with self._writing_anywhere():
             pass  # removes what was replaced
         return Purged(list(dict.fromkeys(ids)), len(held), collected.versions, len(questions), self._noted(held))
@@ -398,23 +395,6 @@ class History:
             note = Note(entry["time"], entry["who"], entry["text"], entry.get("data"))
             notes[entry["version"]] = (*notes.get(entry["version"], ()), note)
         return notes
-
-
-def mend(path: str | Path) -> list[str]:
-    """Make anew what can be made anew: references that are damaged, and the catalogue. What was done, as text."""
-    folder = parse_address(path)[0]
-    done = []
-    with WriterLock.held(folder), plain_errors(folder):
-        try:
-            Refs.read(folder)
-        except FolderTooNew:
-            raise
-        except FolderError as error:
-            made = rebuild_refs(folder)
-            done.append(f"{error.message}; made anew from the audit log, {len(made.branches)} branches")
-        with MemoryFolder.open(folder) as memory:
-            done.append(f"the catalogue was made anew, {rebuild_catalogue(memory)} segments")
-    return done
 
 
 def _said(point: Point) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def _learned(folder: MemoryFolder, fact: Fact, ref: FactRef) -> dict[str, Any]:
 
 def _once(folder: MemoryFolder, place: FactRef) -> Fact | None:
     """What stands in a row of some version, if that is still known."""
+    if place.segment in folder.manifest.held:
+        return folder.records(place.segment)[place.row]
     for _, segment in folder.manifests.mentioned(*folder.refs.points):
         if segment.id == place.segment:
             return folder.records(segment)[place.row]

@@ -24,6 +24,7 @@ from memtune.errors import ConflictError, InputError, UsageError
 from memtune.history import History, Purged
 from memtune.inbox import Inbox
 from memtune.learning import Learning, Progress
+from memtune.migrate import require_present
 from memtune.router.encoders import make_encoder
 from memtune.router.entries import Entry, make_keys
 from memtune.router.route import Owner
@@ -43,6 +44,7 @@ class Memory:
 
     def __init__(self, backbone: Backbone, folder: MemoryFolder, config: Config, *, follow: bool = False) -> None:
         backbone.identity.require(folder.header.backbone)
+        require_present(folder)
         backbone = backbone.with_template(folder.header.settings["chat_template"])
         self.backbone, self.folder = backbone, folder
         self.config = change(config, router=change(config.router, encoder=folder.header.settings["encoder"]))
@@ -67,7 +69,12 @@ class Memory:
         settings["encoder"] = config.router.encoder
         settings |= {"admission": vars(config.admission)} if config.admission.active else {}
         folder = MemoryFolder.create(path, backbone=backbone.identity.to_json(), settings=settings)
-        return cls(backbone, folder, config)
+        try:
+            return cls(backbone, folder, config)
+        except BaseException:  # an encoder that is none: the folder would keep its name
+            folder.close()
+            MemoryFolder.discard(path)
+            raise
 
     @classmethod
     def open(cls, backbone: Backbone, path: str | Path, config: Config, *, follow: bool = False) -> Memory:
@@ -362,7 +369,7 @@ def _barred(fact: Fact, text: str) -> Fact:
     """The fact with a text that it must not answer."""
     same = normalise(text)
     if same == normalise(fact.question):
-        raise UsageError(f"'{text}' is the learned wording of '{fact.id}'", hint="forget the fact, or give it another one")
+        raise UsageError(f"'{text}' is the learned wording of '{fact.id}'", hint="forget the fact, or reword it")
     if same in map(normalise, fact.never):
         return fact
     phrasings = tuple(other for other in fact.phrasings if normalise(other) != same)

@@ -25,7 +25,9 @@ from memtune.inbox import Inbox
 from memtune.ingest import open_facts
 from memtune.learning import Progress
 from memtune.memory import Memory
+from memtune.rebase import Rebased, rebase
 from memtune.router.calibrate import Calibration
+from memtune.router.report import RouterReport
 from memtune.router.router import Router
 from memtune.store import MemoryFolder
 from memtune.store.consolidate import Consolidated
@@ -52,6 +54,7 @@ class Explanation:
         for row in self.found["proposals"]:
             mark = "confirmed" if row["confirmed"] else "refused"
             lines.append(f"{mark:>9}  {row['id']}  {row['score']:.3f}  {row['why']}")
+        lines += [f"{'skill':>9}  {row['name']}  {row['confidence']:.3f}" for row in self.found["skills"]]
         return lines if self.found["confirmed"] else [*lines, "no fact was confirmed: the base model answers"]
 
 
@@ -181,6 +184,11 @@ class MemoryModel(Versions):
                 progress=progress,
             )  # fmt: skip
 
+    def rebase(self, source: str | os.PathLike[str]) -> Rebased:
+        """Learn all facts of another memory on this model, into this memory; what differs is reported."""
+        with MemoryFolder.open(os.fspath(source)) as folder:
+            return rebase(folder, lambda facts, kind: self.learn(facts, kind=kind or None))
+
     def _seconds_to_load(self, kinds: str) -> float:
         """Load the backbone if that was not needed before, and see that these kinds can live on it."""
         begin = time.perf_counter()
@@ -209,7 +217,15 @@ class MemoryModel(Versions):
 
     def calibration(self, *, again: bool = False) -> Calibration | None:
         """What the router's threshold was set by, measured `again` if asked for."""
-        return self.memory.tuning.settle(again=again)
+        if self.memory.folder.branch is not None:
+            return self.memory.tuning.settle(again=again)
+        if again:
+            raise UsageError("an old version is not calibrated", hint="leave out --at, or name a branch")
+        return self.memory.tuning.calibration
+
+    def router_report(self) -> RouterReport:
+        """The router's keys, its threshold and how it was set, and what other thresholds would do."""
+        return RouterReport.of(self.memory.router, self.memory.tuning.calibration)
 
     def forget(self, *ids: str, where: Mapping[str, str] | None = None) -> list[str]:
         """Forget facts by id or by field; returns the ids that are gone."""

@@ -55,7 +55,9 @@ def import_memory(
     target = _folder_to_write(memory)
     archive.unpack(Path(file), target, max_bytes=(config or TransferConfig()).max_bytes)
     with MemoryFolder.open(target) as made:
-        return Moved(os.fspath(memory), made.version, made.count(), new=made.refs.latest, bytes=Path(file).stat().st_size)
+        return Moved(
+            os.fspath(memory), made.version, made.count(), new=made.refs.latest, bytes=Path(file).stat().st_size
+        )
 
 
 # ---- another place --------------------------------------------------------------------------------------------------
@@ -169,7 +171,9 @@ def _reaching(address: str) -> Iterator[Any]:
         raise FolderError(f"{address}: the hub refused: {said}", hint=hint) from None
     except (OSError, errors.LocalTokenNotFoundError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FolderError(f"{address} cannot be reached: {said}", hint="check the connection, or name a folder") from None
+        raise FolderError(
+            f"{address} cannot be reached: {said}", hint="check the connection, or name a folder"
+        ) from None
     except Exception as error:  # the library of connections below it has errors of its own
         if type(error).__module__.split(".")[0] not in ("httpx", "httpcore", "requests"):
             raise
@@ -204,8 +208,8 @@ def model_card(folder: MemoryFolder) -> str:
             "",
             f"# A memory of {found.facts:,} facts",
             "",
-            f"Facts learned beside the frozen model `{_cell(name)}` with memtune. The model itself is not in here, and is "
-            "not changed: where no fact is asked for, its output is the model's own, bit for bit.",
+            f"Facts learned beside the frozen model `{_cell(name)}` with memtune. The model itself is not in here, and "
+            "is not changed: where no fact is asked for, its output is the model's own, bit for bit.",
             "",
             "| | |",
             "|---|---|",

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from memtune.config import RouterConfig
+from memtune.errors import FolderDamaged
 from memtune.router.calibrate import Calibration, Known, calibrate
 from memtune.router.router import Router
 from memtune.store import FactRef, MemoryFolder, sidecar
 
-_FILE = "calibration.json"
+_FILE = sidecar.CALIBRATION
 _SHARE = 4
 """One fact in so many is looked at, until `router.calibrate` is reached: the cost stays in proportion to learning."""
 _LEAST = 48
@@ -26,7 +27,13 @@ class Tuning:
     def load(self) -> None:
         """Take over what was measured last, here or in another process."""
         found = sidecar.read(self._folder.path, _FILE)
-        self.calibration = Calibration.from_json(found) if found else None
+        try:
+            self.calibration = Calibration.from_json(found) if found else None
+        except TypeError:
+            raise FolderDamaged(
+                f"{self._folder.path / _FILE} is damaged: it does not say what was measured",
+                hint="delete it; the next learning measures again",
+            ) from None
         self._router.threshold = self.calibration.threshold if self.calibration else self._config.threshold
 
     def settle(self, *, again: bool = False) -> Calibration | None:
@@ -35,18 +42,19 @@ class Tuning:
         held = self.calibration
         if not self._config.calibrate or (held and not again and held.holds_for(facts, self._config.growth)):
             return held
-        known = list(self._drawn(facts))
+        known = list(self._drawn())
         if known:
             self.calibration = calibrate(self._router, known, self._config, facts)
             self._router.threshold = self.calibration.threshold
             sidecar.write(self._folder.path, _FILE, self.calibration.to_json())
         return self.calibration
 
-    def _drawn(self, facts: int) -> Iterator[Known]:
-        """Some of the facts, the same ones for the same memory."""
-        number = min(facts, self._config.calibrate, max(facts // _SHARE, _LEAST))
-        live = [(segment.id, segment.live) for segment in self._folder.segments]
+    def _drawn(self) -> Iterator[Known]:
+        """Some of the facts that answer, the same ones for the same memory."""
+        live = [(s.id, [row for row in s.live if row not in s.archived]) for s in self._folder.segments]
         ends = list(accumulate(len(rows) for _, rows in live))
+        facts = ends[-1] if ends else 0
+        number = min(facts, self._config.calibrate, max(facts // _SHARE, _LEAST))
         chosen, place = sorted(random.Random("facts to calibrate on").sample(range(facts), number)), 0
         for at in chosen:
             while at >= ends[place]:

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,6 +95,17 @@ def purge(path: Path, announce: Announce) -> None:
         announce(history.folder.version)
 
 
+def consolidate(path: Path, announce: Announce) -> None:
+    with History.open(path) as history:
+        announce(history.consolidate(512).version)
+
+
+def set_aside(path: Path, announce: Announce) -> None:
+    with History.open(path) as history:
+        announce(history.archive("0-0", "1-1"))
+        announce(history.restore("1-1"))
+
+
 def repair(path: Path, announce: Announce) -> None:
     (path / "catalogue.sqlite").unlink()
     with MemoryFolder.open(path) as folder, folder.writer() as writer:
@@ -103,7 +114,10 @@ def repair(path: Path, announce: Announce) -> None:
 
 OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
-    for operation in (learn, update, join_branch, join_folder, collect, name, promote, purge, repair)
+    for operation in (
+        *(learn, update, join_branch, join_folder, collect, name, promote),
+        *(purge, consolidate, set_aside, repair),
+    )
 }
 
 
@@ -281,3 +295,18 @@ def run(
     tally.runs += reached
     tally.kinds[fault if after is None else "kills at random moments"] += reached
     return reached
+
+
+def purge_broken_off(prepared: Path, at: Path, fault: str, step: int) -> Path | None:
+    """The memory after a purge that met a fault, and after the next writer; None when it had no such step."""
+    path = shutil.copytree(prepared, at) / "memory"
+    with at_step(step, FAULTS[fault]) as seen:
+        if fault == "kill":
+            reached = in_child(lambda: purge(path, lambda _: None)) == -signal.SIGKILL
+        else:
+            with suppress(MemtuneError):
+                purge(path, lambda _: None)
+            reached = len(seen) >= step
+    with MemoryFolder.open(path) as folder, folder.writer():
+        pass
+    return path if reached else None

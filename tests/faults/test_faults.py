@@ -15,7 +15,19 @@ if hasattr(os, "fork"):
     from faults import harness
 
 MOST_STEPS = 200
-OPERATIONS = ["learn", "update", "join_branch", "join_folder", "collect", "name", "promote", "purge", "repair"]
+OPERATIONS = [
+    "learn",
+    "update",
+    "join_branch",
+    "join_folder",
+    "collect",
+    "name",
+    "promote",
+    "purge",
+    "consolidate",
+    "set_aside",
+    "repair",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +73,19 @@ def at_random(prepared: Path, tmp_path: Path, name: str, tally: harness.Tally, t
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_fault_at_some_steps(name: str, fault: str, prepared: Path, tmp_path: Path, tally: harness.Tally) -> None:
     assert at_steps(prepared, tmp_path, name, fault, tally, stride=6) > 6
+
+
+@pytest.mark.parametrize("fault", ["kill", "i/o error"])
+def test_a_purge_that_was_broken_off_is_finished_by_the_next_writer(fault: str, prepared: Path, tmp_path: Path) -> None:
+    """It has happened or it has not, and then nothing of it is left."""
+    for step in range(1, MOST_STEPS, 9):
+        path = harness.purge_broken_off(prepared, tmp_path / str(step), fault, step)
+        if path is None:
+            return
+        left = [file.name for file in path.rglob("*") if file.is_file() and b"What is 0 0?" in file.read_bytes()]
+        with harness.MemoryFolder.open(f"{path}@v1") as folder:
+            assert bool(left) == bool(folder.find(["0-0"])), (step, left)
+    raise AssertionError("a purge of so many steps?")
 
 
 @pytest.mark.parametrize("name", ["learn", "update", "join_folder", "collect"])

@@ -12,22 +12,30 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from memtune import backbones
+from memtune.certify import Certificate, Shown
 from memtune.cli import app, opening
 from memtune.config import AdmissionConfig
 from memtune.core.facts import Fact
 from memtune.core.reports import Answer, LearnReport, Used
-from memtune.history import Version
+from memtune.history import Purged, Version
 from memtune.inbox import Unanswered
+from memtune.life import Life
+from memtune.migrate import Migrated
+from memtune.rebase import Rebased
+from memtune.router.report import RouterReport
 from memtune.store import Commit, Counts
 from memtune.store.collect import Collected
+from memtune.store.consolidate import Consolidated
 from memtune.store.difference import Difference
 from memtune.store.merge import Merged
+from memtune.transfer import Moved
 
 FACT = Fact(id="f1", question="What is up?", answer="The sky.", source="book", group="sky")
 UNANSWERED = Unanswered("q1", "How deep is the sea?", "base", 3, "2026-01-01", "2026-02-01")
 COMMIT = Commit(3, (), "2026-01-01T00:00:00+00:00", "ada@sea", "learn 1 facts", "learn", "main", Counts(added=1), 1)
 VERSION = Version(COMMIT, "abc", ("main",))
 CHANGE = Difference(added={"f1": FACT}, changed={}, removed={})
+ROUTING = RouterReport("lexical", "exact", "", {"given": 1}, 0.8, "", None)
 ANSWER = Answer("The sky.", facts=(Used("f1", 0.987654, "book"),), fired=True, version=3)
 
 
@@ -108,6 +116,7 @@ class Library:
     fault: BaseException | None = None
     problems: list[str] = field(default_factory=list)
     version: int = 3
+    routing: RouterReport = ROUTING
 
     def load(self, model: str, memory: Any, config: Any, author: str | None = None) -> Library:
         self._note("load", model=model, memory=memory, config=config, author=author)
@@ -148,6 +157,13 @@ class Library:
         self._note("explain", question, **how)
         return SimpleNamespace(to_json=lambda: {"asked": "up"}, lines=lambda: ["asked: up", "confirmed: f1"])
 
+    def router_report(self) -> RouterReport:
+        self._note("router_report")
+        return self.routing
+
+    def calibration(self, **how: Any) -> None:
+        self._note("calibration", **how)
+
     @property
     def inbox(self) -> Any:
         return self
@@ -181,12 +197,50 @@ class Library:
         self._note("forget", *ids, **how)
         return list(ids)
 
-    def phrase(self, fact_id: str, text: str) -> int:
-        return self._note("phrase", fact_id, text)
+    def phrase(self, fact_id: str, text: str, **how: Any) -> int:
+        return self._note("phrase", fact_id, text, **how)
 
     def facts(self, where: Any = None, limit: int | None = None) -> list[Fact]:
         self._note("facts", where=where, limit=limit)
         return [FACT]
+
+    exported = facts
+
+    def life_of(self, memory: Any, fact_id: str) -> Life:
+        self._note("open", memory=memory)
+        return Life(FACT, "active", {"version": 3, "time": "2026-01-01", "author": "ada@sea", "act": "learn"})
+
+    def facts_in(self, memory: Any, state: str, where: Any) -> Any:
+        self._note("facts", state=state, where=where)
+        return [FACT]
+
+    def certify(self, fact_id: str | None = None, **how: Any) -> Certificate:
+        self._note("certify", fact_id, **how)
+        shown = [Shown("up?", "aa", "bb", "aa", "bb", 2, "The")]
+        return Certificate(fact_id, "memory", 3, "abc", "bundled", "def", "cpu", shown)
+
+    def purge(self, *ids: str) -> Purged:
+        self._note("purge", *ids)
+        return Purged([*ids], 1, 0, 0, [2])
+
+    def consolidate(self) -> Consolidated:
+        self._note("consolidate")
+        return Consolidated(4, 9, 1, 9)
+
+    def rebase(self, source: Any) -> Rebased:
+        self._note("rebase", source)
+        return Rebased("bundled", 2, 2, version=1)
+
+    def migrate(self, memory: Any) -> Migrated:
+        self._note("migrate", memory=memory)
+        return Migrated(1, 2, 5, 8, keys=True)
+
+    def move(self, verb: str) -> Callable[..., Moved]:
+        def moved(*args: Any) -> Moved:
+            self._note(verb, *args)
+            return Moved("there", 3, 1, 1, 100)
+
+        return moved
 
     def fact(self, fact_id: str) -> Fact:
         self._note("fact", fact_id)
@@ -228,7 +282,10 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     monkeypatch.setattr(opening, "load_model", library.load)
     monkeypatch.setattr(opening, "open_folder", library.open)
     monkeypatch.setattr(opening, "open_history", library.open_history)
-    monkeypatch.setattr(opening, "repair", library.repair)
+    for name in ("repair", "life_of", "facts_in", "migrate"):
+        monkeypatch.setattr(opening, name, getattr(library, name))
+    for name in ("export", "import_memory", "push", "pull"):
+        monkeypatch.setattr(opening, name, library.move(name))
     monkeypatch.setattr(opening, "open_inbox", library.open_inbox)
     monkeypatch.setattr(backbones, "bundled_folder", lambda: Path("bundled"))
     return library

@@ -176,7 +176,7 @@ def test_an_export_that_fails_leaves_the_file_as_it_was(memtune, library, tmp_pa
         yield library.fact("f1")
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(library, "facts", lambda *_: one_then_none())
+    monkeypatch.setattr(library, "exported", lambda *_: one_then_none())
     out = tmp_path / "facts.jsonl"
     out.write_text("precious")
     assert memtune("facts", "export", "--out", out).exit_code == 1
@@ -261,6 +261,17 @@ def test_bench_hands_everything_on(memtune) -> None:
         "facts update f1 --answer a",
         "facts forget f1",
         "facts phrase f1 so?",
+        "facts archive f1",
+        "facts restore f1",
+        "certify f1",
+        "purge f1",
+        "export a.memory",
+        "import a.memory",
+        "push there",
+        "pull there",
+        "rebase --model other --out new",
+        "consolidate",
+        "migrate",
         "verify",
         "doctor",
     ],

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from memtune.cli import app
-from memtune.config import Config
+from memtune.config import Config, TransferConfig
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 COMMON = "Options that mean the same everywhere"
@@ -82,11 +82,24 @@ BARE = {
     "facts forget": "f1",
     "facts phrase": "f1 so?",
     "facts export": "",
+    "facts archive": "f1",
+    "facts restore": "f1",
+    "certify": "f1",
+    "purge": "f1",
+    "export": "a.memory",
+    "import": "a.memory",
+    "push": "there",
+    "pull": "there",
+    "rebase": "--model other --out new",
+    "consolidate": "",
+    "migrate": "",
     "inbox list": "",
     "inbox show": "q1",
     "inbox drop": "q1",
     "inbox clear": "",
     "inbox teach": "q1 --answer a",
+    "router report": "",
+    "router calibrate": "",
     "log": "",
     "show": "",
     "diff": "v1",
@@ -154,7 +167,9 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
     | {name: (value, "stream", expected) for name, (value, expected) in DECODING.items()}
     | {"--system": ("Be brief.", "stream", {"args": ([SYSTEM, {"role": "user", "content": "so?"}],)})},
     "explain": PLACE,
-    "facts list": FOLDER | WHERE | {"--limit": ("7", "facts", {"limit": 7})},
+    "facts list": FOLDER
+    | WHERE
+    | {"--limit": ("7", "facts", {"limit": 7}), "--state": ("active", "facts", {"state": "active"})},
     "facts show": FOLDER,
     "facts add": PLACE
     | SIGNED
@@ -165,11 +180,47 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
         "--source": ("book", "learn", {"source": "book"}),
         "--group": ("sky", "learn", {"group": "sky"}),
         "--phrasing": ("so?", "learn", {"phrasings": ["so?"]}),
+        "--valid-from": ("2026-01-01", "learn", {"valid_from": "2026-01-01"}),
+        "--valid-until": ("2026-02-01", "learn", {"valid_until": "2026-02-01"}),
     },
     "facts update": PLACE | SIGNED | {"--answer": ("other", "update", {"answer": "other"})},
     "facts forget": PLACE | SIGNED | {"--where": ("group=sky", "forget", {"where": {"group": "sky"}})},
-    "facts phrase": PLACE | SIGNED,
+    "facts phrase": PLACE | SIGNED | {"--not": ("", "phrase", {"never": True})},
     "facts export": FOLDER | WHERE,
+    "facts archive": SIGNED_HISTORY,
+    "facts restore": SIGNED_HISTORY,
+    "certify": PLACE
+    | {
+        "--prompt": ("up?", "certify", {"prompt": "up?"}),
+        "--max-new-tokens": ("9", "certify", {"max_new_tokens": 9}),
+    },
+    "purge": PLACE | SIGNED,
+    "export": {
+        "--memory": ("elsewhere", "export", {"args": (Path("elsewhere"), Path("a.memory"))}),
+        "--at": ("v2", "export", {"args": (AT, Path("a.memory"))}),
+    },
+    "import": {
+        "--memory": ("elsewhere", "import_memory", {"args": (Path("a.memory"), Path("elsewhere"), TransferConfig())}),
+        "--max-bytes": (
+            "9",
+            "import_memory",
+            {"args": (Path("a.memory"), Path("memory"), TransferConfig(max_bytes=9))},
+        ),
+    },
+    "push": {
+        "--memory": ("elsewhere", "push", {"args": (Path("elsewhere"), "there")}),
+        "--at": ("v2", "push", {"args": (AT, "there")}),
+    },
+    "pull": {"--memory": ("elsewhere", "pull", {"args": ("there", Path("elsewhere"))})},
+    "rebase": FOLDER
+    | {
+        "--model": ("third", "load", {"model": "third"}),
+        "--out": ("newer", "load", {"memory": Path("newer")}),
+        "--set": PLACE["--set"],
+        "--author": SIGNED["--author"],
+    },
+    "consolidate": PLACE | SIGNED,
+    "migrate": {"--memory": ("elsewhere", "migrate", {"memory": Path("elsewhere")})},
     "inbox list": FOLDER,
     "inbox show": FOLDER,
     "inbox drop": FOLDER,
@@ -179,6 +230,8 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
         "--answer": ("other", "teach", {"answer": "other"}),
         "--question": ("How so?", "teach", {"question": "How so?"}),
     },
+    "router report": PLACE,
+    "router calibrate": PLACE,
     "log": FOLDER | {"--limit": ("7", "log", {"limit": 7}), "--audit": ("", "audit", {"args": ()})},
     "show": FOLDER,
     "diff": FOLDER,
@@ -206,6 +259,8 @@ CHECKED_ELSEWHERE = {
     "inbox list --limit": "test_cli_commands.test_the_inbox_speaks",
     "ask --file": "test_cli_commands.test_questions_from_a_file",
     "facts export --out": "test_cli_commands.test_export_to_a_file",
+    "router report --out": "test_cli_router.test_the_picture",
+    "router calibrate --out": "test_cli_router.test_the_picture",
 }
 
 

@@ -35,6 +35,7 @@ from tools.pretrain.text.relations import RELATIONS
 from .paraphrases import CHAT, EXTRA, FURTHER, Topic
 
 MOST = 16
+_BY_NUMBER = 0.2
 MEASURED = frozenset("warranty return_period staff phone hours employer job".split())
 """Relations that `memtune bench route` asks about as well: they keep the backbone's plain wordings only."""
 SOURCES = ("tofu", "counterfact", "near misses", "made", "worlds", "prose")
@@ -210,13 +211,21 @@ def record_worlds(recorder: Recorder, encoder: Encoder, seed: int) -> None:
 def _world(
     namer: Namer, draw: Random, size: int, topics: Mapping[str, Sequence[Topic]], *, dense: bool
 ) -> Iterator[Told]:
-    left = size
+    left, by_number = size, draw.random() < _BY_NUMBER
     while left:
         sort = draw.choice(list(topics))
-        subject = namer.draw(sort)
+        subject = _numbered(sort, draw) if by_number else namer.draw(sort)
         for topic in draw.sample(topics[sort], min(len(topics[sort]), left, draw.randint(2, 6) if dense else 1)):
             yield Told(topic, subject, namer.draw(topic.value))
             left -= 1
+
+
+def _numbered(sort: str, draw: Random) -> str:
+    """A thing that is known by its number alone."""
+    noun = {"person": "customer", "company": "supplier", "city": "site", "country": "region"}.get(sort, sort)
+    letters = "".join(draw.choice("ABCDEFGHKLMNPRSTUVXZ") for _ in range(draw.choice((1, 2, 2, 3))))
+    number = draw.randrange(100, 10 ** draw.randint(4, 6))
+    return f"{noun} {draw.choice((str(number), f'{letters}-{number}', f'{letters}{number}'))}"
 
 
 def _record_told(

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from .lessons import SOURCES, Lessons
 
-HIDDEN, NETWORKS, STEPS, BATCH = 64, 3, 6000, 256
+HIDDEN, NETWORKS, STEPS, BATCH = 64, 3, 5000, 256
 RATE, DECAY, DROPOUT = 4e-3, 1e-3, 0.1
 CLIP = 5.0
-WEIGHTS = {"tofu": 10.0, "counterfact": 2.0, "near misses": 4.0, "made": 0.5, "worlds": 0.5, "prose": 1.5}
+WEIGHTS = {"tofu": 10.0, "counterfact": 2.0, "near misses": 4.0, "made": 0.6, "worlds": 0.7, "prose": 1.5}
 VALIDATED = 10  # every tenth lesson
 
 

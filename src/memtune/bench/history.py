@@ -26,7 +26,8 @@ from memtune.core.experts import stack
 from memtune.core.facts import Fact
 from memtune.history import History
 from memtune.memory import Memory
-from memtune.router.keys import make_keys
+from memtune.router.encoders import make_encoder
+from memtune.router.entries import Entry, make_keys
 from memtune.store import MemoryFolder, Writer
 
 _LOT = 512
@@ -125,7 +126,8 @@ def facts_of(prefix: str, numbers: Sequence[int]) -> list[Fact]:
 
 def write(writer: Writer, facts: Sequence[Fact]) -> None:
     experts = [{"tokens": torch.arange(8, dtype=torch.int32), "margin": torch.ones(1)} for _ in facts]
-    keys = make_keys([(row, fact.question) for row, fact in enumerate(facts)], Config().router)
+    config = Config().router
+    keys = make_keys([Entry.of(fact) for fact in facts], make_encoder(config.encoder), config.vectors)
     writer.add_segment(facts, {"synthetic": stack(experts), "router": keys})
 
 

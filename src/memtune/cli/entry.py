@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from memtune.cli import ask, bench, chat, demo, doctor, facts, forgetting, history, inbox, learn, transfer
+from memtune.cli import (
+    ask,
+    bench,
+    chat,
+    demo,
+    doctor,
+    facts,
+    forgetting,
+    history,
+    inbox,
+    learn,
+    router,
+    transfer,
+    upkeep,
+)
 from memtune.cli.commands import command
 from memtune.cli.faults import INTERRUPTED, notice_ctrl_c, stopped_by_hand
 
@@ -29,6 +43,7 @@ command(app)(chat.chat)
 command(app)(ask.explain)
 app.add_typer(facts.app, name="facts")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(router.app, name="router")
 command(app)(history.log)
 command(app)(history.show)
 command(app)(history.diff)
@@ -48,6 +63,9 @@ command(app)(transfer.export)
 command(app, "import")(transfer.import_)
 command(app)(transfer.push)
 command(app)(transfer.pull)
+command(app)(upkeep.rebase)
+command(app)(upkeep.consolidate)
+command(app)(upkeep.migrate)
 command(app)(doctor.verify)
 command(app)(doctor.doctor)
 command(app, context_settings=bench.PASS_EVERYTHING_ON, add_help_option=False)(bench.bench)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memtune.cli import opening
 from memtune.cli.commands import command
 from memtune.cli.faults import FAULT
 from memtune.cli.options import Author, Folder, Json, Place, Where, conditions
-from memtune.cli.output import counted, print_json, print_lines, print_report, remark
-from memtune.errors import BadRows, ConflictError, InputError, NotFound, UsageError
+from memtune.cli.output import counted, print_json, print_lines, print_report, remark, write_lines
+from memtune.core.facts import STATES
+from memtune.errors import BadRows, ConflictError, InputError, UsageError
 
 if TYPE_CHECKING:
     from memtune.core.facts import Fact
@@ -27,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of the facts.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of the fact.")]
 Question = Annotated[str, typer.Option("--question", metavar="Q", help="The wording that is learned.")]
 Answer = Annotated[str, typer.Option("--answer", metavar="TEXT", help="The answer, recalled word for word.")]
@@ -40,29 +43,30 @@ Phrasings = Annotated[
 def list_facts(
     *,
     where: Where = None,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="|".join(STATES), help="Only facts in this state.")
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Facts to list at most.")] = None,
     as_json: Json = False,
     folder: Folder,
 ) -> None:
     """List facts, one per line."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if state is not None:
+        _print_facts(opening.facts_in(folder.address, state, conditions(where))[:limit], as_json, width)
+        return
     with folder.open() as memory:
-        for fact in memory.facts(conditions(where), limit=limit):
-            if as_json:
-                print_json(fact.to_row())
-            else:
-                print(_line(fact)[:width])
+        _print_facts(memory.facts(conditions(where), limit=limit), as_json, width)
 
 
 @command(app)
 def show(fact_id: Id, *, as_json: Json = False, folder: Folder) -> None:
-    """Show everything about one fact."""
-    with folder.open() as memory:
-        row = memory.fact(fact_id).to_row()
+    """Show everything about one fact: also what has become of it, and who taught it when."""
+    found = opening.life_of(folder.address, fact_id)
     if as_json:
-        print_json(row)
+        print_json(found.to_json())
     else:
-        print_lines(f"{name}: {value}" for name, value in row.items())
+        print_lines(found.lines())
 
 
 @command(app)
@@ -74,12 +78,20 @@ def add(
     source: Annotated[str | None, typer.Option("--source", metavar="TEXT", help="Where it comes from.")] = None,
     group: Annotated[str | None, typer.Option("--group", metavar="TEXT", help="The topic that it belongs to.")] = None,
     phrasing: Phrasings = None,
+    valid_from: Annotated[
+        str | None, typer.Option("--valid-from", metavar="TIME", help="A date or time before which it answers nothing.")
+    ] = None,
+    valid_until: Annotated[
+        str | None,
+        typer.Option("--valid-until", metavar="TIME", help="The last day, or the time, at which it answers."),
+    ] = None,
     as_json: Json = False,
     author: Author = None,
     place: Place,
 ) -> None:
     """Teach one fact."""
     row = {"id": fact_id, "question": question, "answer": answer, "source": source, "group": group}
+    row |= {"valid_from": valid_from, "valid_until": valid_until}
     with _faults_of_one_fact(), place.load_to_learn(author) as model:
         report = model.learn([{**row, "phrasings": phrasing or []}])
     print_report(report, as_json)
@@ -129,6 +141,22 @@ def phrase(
 
 
 @command(app)
+def archive(fact_ids: Ids, *, as_json: Json = False, author: Author = None, folder: Folder) -> None:
+    """Set facts aside: they stay in the memory and answer nothing."""
+    with folder.open_history(author) as history:
+        version = history.archive(*fact_ids)
+    _print_change("archived", fact_ids, version, as_json)
+
+
+@command(app)
+def restore(fact_ids: Ids, *, as_json: Json = False, author: Author = None, folder: Folder) -> None:
+    """Let archived facts answer again."""
+    with folder.open_history(author) as history:
+        version = history.restore(*fact_ids)
+    _print_change("restored", fact_ids, version, as_json)
+
+
+@command(app)
 def export(
     *,
     out: Annotated[
@@ -139,11 +167,11 @@ def export(
 ) -> None:
     """Export facts as JSONL that `memtune learn` reads back."""
     with folder.open() as memory:
-        rows = (json.dumps(fact.to_row(), ensure_ascii=False) for fact in memory.facts(conditions(where)))
+        rows = (json.dumps(fact.to_row(), ensure_ascii=False) for fact in memory.exported(conditions(where)))
         if out is None:
             print_lines(rows)
         else:
-            remark(f"{counted(_write(out, rows), 'fact')} written to {out}")
+            remark(f"{counted(write_lines(out, rows), 'fact')} written to {out}")
 
 
 @contextmanager
@@ -158,6 +186,14 @@ def _faults_of_one_fact() -> Iterator[None]:
         raise ConflictError(fault.message, hint=hint) from fault
 
 
+def _print_facts(facts: Iterable[Fact], as_json: bool, width: int | None) -> None:
+    for fact in facts:
+        if as_json:
+            print_json(fact.to_row())
+        else:
+            print(_line(fact)[:width])
+
+
 def _line(fact: Fact) -> str:
     return f"{fact.id}  {' '.join(fact.question.split())}  {' '.join(fact.answer.split())}"
 
@@ -167,22 +203,3 @@ def _print_change(done: str, ids: list[str], version: int, as_json: bool) -> Non
         print_json({done: ids, "version": version})
     else:
         print(f"{done}: {', '.join(ids) or 'nothing'}; version {version}")
-
-
-def _write(out: Path, lines: Iterable[str]) -> int:
-    """Write all lines or leave the file as it was; how many there were."""
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder", hint="name a file to write to")
-    if not out.parent.is_dir():
-        raise NotFound(f"no such folder: {out.parent}")
-    part = out.with_name(f"{out.name}.part")
-    number = 0
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(f"{line}\n")
-                number += 1
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
-    return number

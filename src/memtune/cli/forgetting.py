@@ -53,5 +53,5 @@ def purge(
         print_json(done.to_json())
     else:
         print(f"purged: {', '.join(done.ids)}; {counted(done.rows, 'row')} of history rewritten")
-    for number in done.noted:
-        remark(f"a note on v{number} tells of it, and the audit log cannot be changed")
+        for number in done.noted:
+            remark(f"a note on v{number} tells of it, and the audit log cannot be changed")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memtune.config import Config, TransferConfig
+    from memtune.core.facts import Fact
     from memtune.history import History
     from memtune.inbox import Inbox
+    from memtune.life import Life
+    from memtune.migrate import Migrated
     from memtune.model import MemoryModel
     from memtune.store import MemoryFolder
     from memtune.transfer import Moved
@@ -27,7 +31,7 @@ def open_history(memory: Path, author: str | None) -> History:
 
 
 def repair(memory: Path) -> list[str]:
-    from memtune.history import mend
+    from memtune.store.mending import mend
 
     return mend(memory)
 
@@ -56,6 +60,26 @@ def pull(source: str, memory: Path) -> Moved:
     from memtune import transfer
 
     return transfer.pull(source, memory)
+
+
+def migrate(memory: Path) -> Migrated:
+    from memtune.migrate import migrate as bring
+
+    return bring(memory)
+
+
+def life_of(memory: Path, fact_id: str) -> Life:
+    from memtune import life
+
+    with open_folder(memory) as folder:
+        return life.life_of(folder, fact_id)
+
+
+def facts_in(memory: Path, state: str, where: Mapping[str, str] | None) -> list[Fact]:
+    from memtune import life
+
+    with open_folder(memory) as folder:
+        return list(life.in_state(folder, state, where))
 
 
 def open_folder(memory: Path) -> MemoryFolder:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from memtune.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from memtune.core.reports import Answer, LearnReport, Used
@@ -89,3 +92,27 @@ def counted(number: int, thing: str) -> str:
 def print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)
+
+
+def require_place(out: Path) -> None:
+    """Refuse a file that could not be written."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder", hint="name a file to write to")
+    if not out.parent.is_dir():
+        raise NotFound(f"no such folder: {out.parent}")
+
+
+def write_lines(out: Path, lines: Iterable[str]) -> int:
+    """Write all lines or leave the file as it was; how many there were."""
+    require_place(out)
+    part = out.with_name(f"{out.name}.part")
+    number = 0
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(f"{line}\n")
+                number += 1
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return number

@@ -26,7 +26,11 @@ def export(
 ) -> None:
     """Write a memory, with the history that leads to it, into one file."""
     done = opening.export(folder.address, file)
-    _print(f"{counted(done.facts, 'fact')} at version {done.version} written to {file}, {done.bytes:,} bytes", done, as_json)
+    _print(
+        f"{counted(done.facts, 'fact')} at version {done.version} written to {file}, {done.bytes:,} bytes",
+        done,
+        as_json,
+    )
 
 
 def import_(
@@ -50,7 +54,11 @@ def push(
 ) -> None:
     """Bring a copy of a memory up to date, or make one, with a model card."""
     done = opening.push(folder.address, to)
-    _print(f"{counted(done.facts, 'fact')} at version {done.version} in {to}; {counted(done.new, 'version')} new", done, as_json)
+    _print(
+        f"{counted(done.facts, 'fact')} at version {done.version} in {to}; {counted(done.new, 'version')} new",
+        done,
+        as_json,
+    )
 
 
 def pull(
@@ -62,7 +70,9 @@ def pull(
     """Bring a memory up to date with where it comes from, or make a copy."""
     done = opening.pull(source, memory)
     _print(
-        f"{counted(done.facts, 'fact')} at version {done.version} in {memory}; {counted(done.new, 'version')} new", done, as_json
+        f"{counted(done.facts, 'fact')} at version {done.version} in {memory}; {counted(done.new, 'version')} new",
+        done,
+        as_json,
     )
 
 

@@ -7,7 +7,7 @@ number of parts: the sentences that ask, and the first and last ones, which may 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from memtune.router.conjoined import distributed, requested
@@ -44,6 +44,11 @@ _PLAINLY = re.compile(
     r"i(?:'d| would) like\b|(?:i|we) (?:need|want)\b|(?:my|the|our) question\b)",
     re.IGNORECASE,
 )
+_WANTING = re.compile(
+    r"\b(?:need|want|wanted|like to|looking for|look up|wonder|wondering|forgot|forgotten|remember|curious|know|tell|"
+    r"give|send|show|find|name|say|please)\b",
+    re.IGNORECASE,
+)
 _BULLET = re.compile(r"^(?:[-*•–·]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\))\s+")
 
 _ORDER = r"(?:^|[.!?,;:]\s{0,3}|\n\s{0,3}|\b(?:please|and|but|then|should|must|instead)\s+)"
@@ -71,6 +76,8 @@ class Asked:
     """The complete prompt, a part of it, or a part with what it leans on put in from before."""
     together: int = 0
     """Parts with the same number, other than 0, were made of one sentence: they are meant all or none."""
+    last: bool = False
+    """Whether it is made of the last sentence, which may be one to complete."""
 
     @property
     def whole(self) -> bool:
@@ -85,7 +92,7 @@ def asked(text: str) -> list[Asked]:
         return []
     found = {core: Asked(core, "whole")} if len(core) <= _LONGEST_WHOLE else {}
     for part in _most_likely(_that_may_ask(said), passage=len(said) > _FEW):
-        found.setdefault(part.text, part)
+        found.setdefault(part.text, replace(part, last=part.text in said[-1]))
     return list(found.values())
 
 
@@ -115,6 +122,15 @@ def asks(sentence: str) -> bool:
     return (
         sentence.rstrip("\"')]”’* ").endswith(("?", "？", "؟")) or _ASKING.match(_BULLET.sub("", sentence)) is not None
     )
+
+
+def may_ask(part: Asked) -> bool:
+    """Whether something is asked here, or begun that wants its end; a sentence that states something does neither."""
+    if asks(part.text) or part.origin == "context":
+        return True
+    if part.text.rstrip("\"')]”’ ").endswith((".", "!", "…", ":", ";")):
+        return _WANTING.search(part.text) is not None
+    return part.whole or part.last or part.together > 0
 
 
 def _withheld(said: list[str]) -> bool:

@@ -15,7 +15,7 @@ _POLITE = (
     "Quick question: {}",
 )
 _QUESTION = re.compile(
-    r"^(?P<wh>what|who|where|when|which|how \w+)\s+(?P<be>is|are|was|were)\s+(?P<rest>.+?)\??$", re.IGNORECASE
+    r"^(?P<wh>what|who|where|when|which|how [^\W\d_]+)\s+(?P<be>is|are|was|were)\s+(?P<rest>.+?)\??$", re.IGNORECASE
 )
 _NOUN_OF = re.compile(r"^the (?P<noun>[\w -]+?) of (?P<thing>.+)$", re.IGNORECASE)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -82,14 +82,19 @@ def slipped(question: str, draw: Random) -> str:
         return question
     place = draw.choice(able)
     word = parts[place]
+    while word == parts[place]:
+        word = _slip(word, draw)
+    return " ".join([*parts[:place], word, *parts[place + 1 :]])
+
+
+def _slip(word: str, draw: Random) -> str:
+    """A letter left out, two exchanged, one wrong, or one twice."""
     at = draw.randrange(1, len(word) - 1)
     kind = draw.randrange(4)
     if kind == 0:
-        word = word[:at] + word[at + 1 :]
-    elif kind == 1:
-        word = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-    elif kind == 2:
-        word = word[:at] + draw.choice(_LETTERS) + word[at + 1 :]
-    else:
-        word = word[:at] + word[at] + word[at:]
-    return " ".join([*parts[:place], word, *parts[place + 1 :]])
+        return word[:at] + word[at + 1 :]
+    if kind == 1:
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    if kind == 2:
+        return word[:at] + draw.choice(_LETTERS) + word[at + 1 :]
+    return word[:at] + word[at] + word[at:]

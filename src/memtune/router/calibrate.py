@@ -22,7 +22,7 @@ from memtune.router.route import Owner
 from memtune.router.router import Router
 
 GRID = tuple(round(0.02 * step, 2) for step in range(1, 50))
-_FEWEST = 40
+FEWEST = 40
 """Near misses below which the default threshold stands."""
 _ALIKE = 0.97
 """A question left over that meets so much of a learned one asks the same: no near miss."""
@@ -60,7 +60,8 @@ class Calibration:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Calibration:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+        return cls(**values)
 
     def holds_for(self, facts: int, growth: float) -> bool:
         """Whether the memory has not grown too much since."""
@@ -87,12 +88,12 @@ def calibrate(router: Router, known: Sequence[Known], config: RouterConfig, fact
 
 
 def _threshold(misses: NDArray[np.float32], config: RouterConfig) -> float:
-    """The least that lets no more near misses through than allowed; never far below what small memories use."""
-    if len(misses) < _FEWEST:
+    """The least that lets no more near misses through than allowed, between bounds: some near misses are none."""
+    if len(misses) < FEWEST:
         return config.threshold
     highest = np.sort(misses)[::-1]
     needed = float(highest[min(int(config.false_firing * len(highest)), len(highest) - 1)]) + 1e-6
-    return float(np.clip(needed, config.threshold, config.highest_threshold))
+    return float(np.clip(needed, config.lowest_threshold, config.highest_threshold))
 
 
 def _curve(shares: NDArray[np.float32], of: int) -> tuple[float, ...]:

@@ -18,6 +18,8 @@ from memtune.router.features import NAMES
 
 Floats = NDArray[np.float32]
 _CLIP = 5.0
+_LEAST = np.float32(-80)
+"""Below this `exp` overflows soon, and what is gated is nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Confirmer:
 
 
 def _silu(x: Floats) -> Floats:
-    found: Floats = x / (1 + np.exp(-x))
+    found: Floats = x / (1 + np.exp(-np.maximum(x, _LEAST)))
     return found
 
 

@@ -64,8 +64,10 @@ class HiddenEncoder:
         self.width = backbone.width
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if not texts:
+            return np.zeros((0, self.width), np.float32)
         mean, axes = self._fitted
-        return unit((self._states(texts) - mean) @ axes)
+        return _silenced(texts, unit((self._states(texts) - mean) @ axes))
 
     @cached_property
     def _fitted(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -80,7 +82,7 @@ class HiddenEncoder:
 
     @torch.inference_mode()
     def _states(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        ids = self._backbone.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        ids = self._backbone.tokenizer(_sound(texts), add_special_tokens=False)["input_ids"]
         rows = [row or [self._backbone.pad_id] for row in ids]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         found = np.zeros((len(rows), self.width), np.float32)
@@ -132,7 +134,20 @@ class SentenceEncoder:
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if not texts:
             return np.zeros((0, self.width), np.float32)
-        return unit(np.asarray(self._model.encode(list(texts), batch_size=_BATCH, show_progress_bar=False), np.float32))
+        found = self._model.encode(_sound(texts), batch_size=_BATCH, show_progress_bar=False)
+        return _silenced(texts, unit(np.asarray(found, np.float32)))
+
+
+def _sound(texts: Sequence[str]) -> list[str]:
+    """Without halves of characters, which no tokenizer takes."""
+    return [text.encode(errors="replace").decode() for text in texts]
+
+
+def _silenced(texts: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A text without words says nothing: no feature could compare it."""
+    speaks = np.array([bool(words(text)) for text in texts], bool)
+    found: NDArray[np.float32] = vectors * speaks[:, None]
+    return found
 
 
 def _folder(name: str) -> str:

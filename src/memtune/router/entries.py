@@ -45,7 +45,9 @@ class Entry:
         """A fact's given wordings, its examples of what must not fire, and some made of its learned wording."""
         given = [Wording(text) for text in fact.wordings]
         never = [Wording(text, NEVER) for text in fact.never]
-        more = [Wording(text, MADE) for text in made(fact.question, most=made_each)] if made_each else []
+        known = {normalise(text) for text in (*fact.wordings, *fact.never)}
+        new = [text for text in made(fact.question, most=made_each) if normalise(text) not in known]
+        more = [Wording(text, MADE) for text in new]
         return cls([*given, *more, *never], fact.answer, fact.question)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memtune.config import RouterConfig
 from memtune.core.facts import wording_hash
 from memtune.router.columns import Column, Ragged, Sorted
 from memtune.router.postings import Postings
@@ -22,21 +21,6 @@ FORMS = ("open", "closed", "other")
 GIVEN, MADE, TAUGHT, NEVER = range(4)
 """Where a wording comes from: the user, augmentation, a later lesson; or it is an example that must not fire."""
 _ROW = 0xFFFFFFFF
-
-
-def make_keys(
-    wordings: Sequence[tuple[int, str]], config: RouterConfig, tags: Sequence[int] | None = None
-) -> dict[str, Tensor]:
-    """SHIM, goes when its callers have moved to entries.make_keys."""
-    from memtune.router.encoders import make_encoder
-    from memtune.router.entries import Entry, Wording
-    from memtune.router.entries import make_keys as real
-
-    rows: dict[int, list[Wording]] = {}
-    for place, (row, text) in enumerate(wordings):
-        rows.setdefault(row, []).append(Wording(text, tags[place] if tags else GIVEN))
-    entries = [Entry(rows.get(row, []), f"answer {row}") for row in range(max(rows, default=-1) + 1)]
-    return real(entries, make_encoder("lexical"), config.vectors)
 
 
 class Keys:
@@ -144,6 +128,10 @@ class Keys:
     def forms_of(self, keys: NDArray[np.int64]) -> NDArray[np.uint8]:
         found: NDArray[np.uint8] = self._forms.values[keys]
         return found
+
+    def tag_counts(self) -> list[int]:
+        """How many keys there are of each tag."""
+        return [int(n) for n in np.bincount(self._tags.values[self._alive.values], minlength=NEVER + 1)]
 
     def tag(self, key: int) -> int:
         return int(self._tags.values[key])

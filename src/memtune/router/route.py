@@ -37,6 +37,8 @@ class Route:
     """Everything that was looked at, best first."""
     rivals: tuple[Proposal, ...] = ()
     """Facts that fit alike where none was confirmed: a person could say which is meant."""
+    skills: tuple[tuple[str, float], ...] = ()
+    """Skills whose gate the last message opens, the surest first, where no fact was confirmed: a fact goes first."""
     note: str = ""
     """Why nothing was looked at, where nothing was."""
 

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from memtune.config import IndexConfig, RouterConfig
 from memtune.core.prompts import Message
-from memtune.router.asked import Asked, asks, form
+from memtune.errors import UsageError
+from memtune.router.asked import Asked, form, may_ask, strip
 from memtune.router.confirm import confirmer
 from memtune.router.encoders import Encoder, make_encoder
+from memtune.router.gate import Gate
 from memtune.router.keys import NEVER
 from memtune.router.matcher import Judged, Matcher
 from memtune.router.reasons import reason_for
 from memtune.router.route import Owner, Proposal, Route
-from memtune.router.walk import Walk
+from memtune.router.walk import Walk, sound
 from memtune.router.words import hashed_words
 
 _ABOUT = 256
-_SURE = 0.95
-"""Share that a statement needs to be taken for a question."""
 _RIVAL = 0.15
 """Share from which a fact that is not confirmed counts as one that may be meant."""
 
@@ -39,6 +40,8 @@ class Router:
         self.matcher = Matcher(config, index or IndexConfig(), encoder, confirmer(encoder.family))
         self.threshold = config.threshold
         """Share from which a fact is confirmed; a memory's own calibration sets it."""
+        self.gates: dict[str, Gate] = {}
+        """Of skills, by name."""
         self._lock = threading.RLock()
         """Index and keys change together, whoever asks meanwhile."""
 
@@ -81,6 +84,33 @@ class Router:
             rarest = min(words.tolist(), key=keys.frequency, default=None)
             return [] if rarest is None else [int(key) for key in keys.holding(rarest, _ABOUT)]
 
+    def index_at_work(self) -> tuple[str, str]:
+        """The method that finds the nearest keys, and why it is not the one that was asked for."""
+        with self._lock:
+            self.matcher._fill_index()
+            return self.matcher._index.method, self.matcher._index.note
+
+    # ---- skills -------------------------------------------------------------------------------------------------
+
+    def add_gate(self, gate: Gate) -> None:
+        """Let a skill be opened by what its gate lets in."""
+        with self._lock:
+            if gate.name in self.gates:
+                raise UsageError(f"there is a skill '{gate.name}' already", hint="remove its gate first")
+            self.gates[gate.name] = gate
+
+    def remove_gate(self, name: str) -> None:
+        with self._lock:
+            if name not in self.gates:
+                raise UsageError(f"no skill '{name}'", hint=f"there is: {', '.join(self.gates) or 'none'}")
+            del self.gates[name]
+
+    def _skills(self, text: str) -> tuple[tuple[str, float], ...]:
+        """The skills that a text asks for, the surest first."""
+        found = {name: gate.opens(text) for name, gate in self.gates.items()}
+        opened = [(name, confidence) for name, (opens, confidence) in found.items() if opens]
+        return tuple(sorted(opened, key=lambda skill: -skill[1]))
+
     # ---- routing ------------------------------------------------------------------------------------------------
 
     def exact(self, wording: str) -> Owner | None:
@@ -95,7 +125,10 @@ class Router:
     def route_chat(self, messages: Sequence[Message]) -> Route:
         """The facts that the last message of a chat asks for, by itself or as a follow-up of those before it."""
         with self._lock:
-            return Walk(self._look, self.exact, self.config.max_facts).through(messages)
+            route = Walk(self._look, self.exact, self.config.max_facts).through(messages)
+            if route.confirmed or route.note:
+                return route
+            return replace(route, skills=self._skills(strip(sound(messages[-1]["content"]))))
 
     def route_gap(self, prompt: str, name: str) -> Proposal | None:
         """The fact whose wording the prompt and the name of an open gap cover together, if there is just one."""
@@ -116,11 +149,10 @@ class Router:
         owner = self.exact(part.text)
         if owner is not None:
             return [Proposal(owner, 1.0, True, "a learned wording", part.text)]
-        told = _is_told(part.text)
-        if self._barred(part.text) or (told and not part.whole):
+        if self._barred(part.text) or not may_ask(part):
             return []
         judged = self.judge(part.text)
-        best = self._best(judged, _SURE if told else 0.0)
+        best = self._best(judged)
         possible = [j for j in judged if j.share >= _RIVAL and not j.digits]
         open_between = best is None and len(possible) > 1 and sum(j.share for j in possible) >= self.threshold
         return [self._proposal(j, part.text, confirmed=j is best, rival=open_between and j in possible) for j in judged]
@@ -133,10 +165,10 @@ class Router:
                 return []
             return self.matcher.confirm(query, self.matcher.propose(query, without))
 
-    def _best(self, judged: Sequence[Judged], least: float) -> Judged | None:
+    def _best(self, judged: Sequence[Judged]) -> Judged | None:
         """The fact to use, if any. Where several have one answer, they share it, and the likeliest speaks for them."""
         best = next((j for j in judged if not j.digits), None)
-        return best if best is not None and best.share >= max(self.threshold, least) else None
+        return best if best is not None and best.share >= self.threshold else None
 
     def _barred(self, text: str) -> bool:
         """Whether this very text is an example of what must not fire."""
@@ -147,8 +179,3 @@ class Router:
         closed = form(text) == "closed" and self.matcher.keys.form(judged.key) != "closed"
         why = "as likely as another fact" if rival else reason_for(judged)
         return Proposal(judged.owner, judged.share, confirmed, why, text, recite=not closed, rival=rival)
-
-
-def _is_told(text: str) -> bool:
-    """Whether a text is a whole sentence that states something: it neither asks nor wants to be completed."""
-    return not asks(text) and text.rstrip("\"')]”’ ").endswith((".", "!", "…", ":", ";"))

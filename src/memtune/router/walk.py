@@ -32,7 +32,7 @@ class Walk:
 
     def through(self, messages: Sequence[Message]) -> Route:
         """The facts that the last message asks for, by itself or with the messages before it."""
-        messages = [{**m, "content": _sound(m["content"])} for m in messages]
+        messages = [{**m, "content": sound(m["content"])} for m in messages]
         text = messages[-1]["content"]
         for wording in dict.fromkeys((text, strip(text))):
             owner = self._exact(wording)
@@ -140,6 +140,6 @@ class Walk:
         return replace(proposal, confirmed=False, reason=why)
 
 
-def _sound(text: str) -> str:
+def sound(text: str) -> str:
     """The text without halves of characters, which no encoding can spell."""
     return text.encode("utf-8", "replace").decode("utf-8")

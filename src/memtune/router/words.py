@@ -20,7 +20,8 @@ _COMMON_WEIGHT = 0.15
 COMMON = frozenset(
     "a an the of in on at to for from by with as and or is are was were be been do does did has have had will would "
     "can could should what which who whom whose where when why how please tell me my i you your it its this that "
-    "there s".split()
+    "there s need know want give show wonder wondering remember forgot forgotten curious idea just exactly quick hello "
+    "hi hey thank thanks kindly again".split()
 )
 
 

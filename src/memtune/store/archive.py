@@ -169,5 +169,3 @@ def _extract(file: Path, packed: zipfile.ZipFile, name: str, said: Any, out: Pat
         sync_file(opened.fileno())
     if not isinstance(said, dict) or said.get("sha256") != digest.hexdigest():
         raise FolderDamaged(f"{file} is damaged: the checksum of '{name}' does not hold")
-
-

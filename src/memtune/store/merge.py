@@ -15,6 +15,7 @@ from memtune.core.facts import Fact, wording_hash
 from memtune.errors import BackboneMismatch, ConflictError, UsageError
 from memtune.store.difference import Located, located
 from memtune.store.manifest import FactRef, Manifest, Segment, Segments
+from memtune.store.records import ROOM as FACTS
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -98,10 +99,10 @@ def merge(ours: MemoryFolder, theirs: MemoryFolder, writer: Writer, on_conflict:
     gone = ours.find(plan.drop)
     held = _without(ours.manifest.held, gone)
     held = _with_shared(held, theirs.manifest, plan) if same else _with_adopted(held, theirs, plan, writer)
-    held = _with_states(held, base, theirs.manifest) if same else held
+    held, turned = _with_states(held, base, theirs) if same else (held, set())
     if held == ours.manifest.held:
         return done
-    writer.hold(held, (set(plan.take), set(gone)))
+    writer.hold(held, (turned | set(plan.take), turned | set(gone)))
     parents = [theirs.manifest.point] if same else []
     named = theirs.branch or f"v{theirs.version}"
     where = named if same else f"{theirs.path}@{named} (v{theirs.version}, {theirs.manifest.checksum[:_SHORT]})"
@@ -214,14 +215,18 @@ def _with_adopted(held: Segments, theirs: MemoryFolder, plan: _Plan, writer: Wri
     return joined
 
 
-def _with_states(held: Segments, base: Manifest, theirs: Manifest) -> Segments:
-    """What the other side has archived or restored since is so in rows that both hold."""
-    joined = Segments(held)
-    for number in held.keys() & theirs.held.keys():
+def _with_states(held: Segments, base: Manifest, theirs: MemoryFolder) -> tuple[Segments, set[str]]:
+    """What the other side has archived or restored since is so in rows that both hold; the ids of those facts."""
+    joined, turned = Segments(held), set[str]()
+    for number in held.keys() & theirs.manifest.held.keys():
         before = base.held[number].archived if number in base.held else frozenset[int]()
-        after, own = theirs.held[number].archived, held[number]
-        joined[number] = replace(own, archived=(own.archived | (after - before)) - (before - after))
-    return joined
+        after, own = theirs.manifest.held[number].archived, held[number]
+        archived = (own.archived | (after - before)) - (before - after)
+        if archived != own.archived:
+            joined[number] = replace(own, archived=archived)
+            facts = theirs.shards.records(own.shards[FACTS])
+            turned |= {facts[row].id for row in (archived ^ own.archived) - own.dropped}
+    return joined, turned
 
 
 def _last_joined(ours: MemoryFolder, theirs: MemoryFolder) -> Manifest:

@@ -31,7 +31,9 @@ def held_anywhere(folder: MemoryFolder, ids: Collection[str]) -> list[Held]:
 
     The shards themselves are read: the catalogue is only an index.
     """
-    points = {point for number, _ in folder.manifests.files() if number > 0 for point in folder.manifests.points(number)}
+    points = {
+        point for number, _ in folder.manifests.files() if number > 0 for point in folder.manifests.points(number)
+    }
     segments = {(s.id, s.shards[records.ROOM]): s for _, s in folder.manifests.mentioned(*points)}
     found: dict[FactRef, Held] = {}
     for segment in segments.values():
@@ -42,8 +44,9 @@ def held_anywhere(folder: MemoryFolder, ids: Collection[str]) -> list[Held]:
     return [found[ref] for ref in sorted(found)]
 
 
-def purge(folder: MemoryFolder, writer: Writer, held: Collection[Held]) -> None:
-    """Let no version hold these rows, nor any shard of a version."""
+def purge(folder: MemoryFolder, writer: Writer, ids: Collection[str]) -> None:
+    """Let no version hold a row of these ids, nor any shard of a version."""
+    held = held_anywhere(folder, ids)
     gone: dict[int, set[int]] = {}
     for one in held:
         gone.setdefault(one.ref.segment, set()).add(one.ref.row)
@@ -62,7 +65,7 @@ def purge(folder: MemoryFolder, writer: Writer, held: Collection[Held]) -> None:
     prepared = {s.id: s for _, s in folder.manifests.mentioned(*folder.refs.points) if s.id in gone}
     for segment in prepared.values():
         without(segment)  # shards are written before manifests are
-    writer.rewrite("purge", {"ids": sorted({one.fact.id for one in held})}, without)
+    writer.rewrite("purge", {"ids": sorted(ids)}, without)
 
 
 def _rewritten(

@@ -17,10 +17,12 @@ from memtune.errors import FolderError
 Tensors = Mapping[str, Tensor]
 _STARTS = ".starts"
 _ROWS, _HASHES = "rows", "hashes"
-_OF_WORDINGS = ("rows", "hashes", "lengths", "forms", "tags", "vectors", "sketches")
+_OF_WORDINGS = ("rows", "hashes", "lengths", "forms", "tags", "vectors", "wanted")
 _SEVERAL_A_WORDING = ("words", "names", "spellings")
-_OF_FACTS = ("told", "gist_lengths", "answers")
+_OF_FACTS = ("told", "gist_lengths", "shapes", "answers")
 _SEVERAL_A_FACT = ("gists",)
+KNOWN = frozenset((*_OF_WORDINGS, *_SEVERAL_A_WORDING, *_OF_FACTS, *_SEVERAL_A_FACT))
+"""The columns of the router's keys. One that is not among them is refused, lest something of a fact stay in it."""
 
 
 def emptied(tensors: Tensors, gone: Collection[int], room: str) -> dict[str, Tensor]:
@@ -81,8 +83,7 @@ def _stacked(tensors: Tensors, room: str, keep: object, rows: Sequence[int] | No
 
 def _keys(tensors: Tensors, gone: Collection[int], room: str) -> dict[str, Tensor]:
     """The keys of the other rows; what stands in a row of these is zero."""
-    known = {*_OF_WORDINGS, *_SEVERAL_A_WORDING, *_OF_FACTS, *_SEVERAL_A_FACT}
-    if strange := sorted(tensors.keys() - known):
+    if strange := sorted(tensors.keys() - KNOWN):
         raise FolderError(f"the room '{room}' holds {', '.join(strange)}, which this version of memtune does not know")
     kept = ~torch.isin(tensors[_ROWS].long(), torch.tensor(sorted(gone), dtype=torch.int64))
     made = {name: _masked(tensors[name], kept) for name in _OF_WORDINGS if name in tensors}
@@ -93,8 +94,9 @@ def _keys(tensors: Tensors, gone: Collection[int], room: str) -> dict[str, Tenso
         each = torch.repeat_interleave(stay, tensors["gist_lengths"].long())
         made |= {name: _masked(tensors[name], each) for name in _SEVERAL_A_FACT}
         for name in _OF_FACTS:
-            made[name] = tensors[name].clone()
-            _bytes(made[name])[~stay] = 0
+            if name in tensors:
+                made[name] = tensors[name].clone()
+                _bytes(made[name])[~stay] = 0
     return made
 
 
