@@ -114,6 +114,8 @@ class RouterConfig(_Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._at_least_one("propose", "max_facts")
+        if self.lowest_threshold > self.highest_threshold:
+            raise UsageError("lowest_threshold must not be above highest_threshold")
 
 
 INDEX_METHODS = (

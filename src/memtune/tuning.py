@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import accumulate
 
 from memtune.config import RouterConfig
@@ -44,7 +45,8 @@ class Tuning:
             return held
         known = list(self._drawn())
         if known:
-            self.calibration = calibrate(self._router, known, self._config, facts)
+            measured = calibrate(self._router, known, self._config, facts)
+            self.calibration = replace(measured, version=self._folder.version)
             self._router.threshold = self.calibration.threshold
             sidecar.write(self._folder.path, _FILE, self.calibration.to_json())
         return self.calibration

@@ -220,6 +220,14 @@ def _world(
             left -= 1
 
 
+def _mixed(one: str, other: str) -> str:
+    """A name of the beginning of one and the end of another: both halves are known, the thing is not."""
+    first, last = one.split(), other.split()
+    if min(len(first), len(last)) < 2 or first[-1] == last[-1] or first[0] == last[0]:
+        return ""
+    return " ".join([*first[:-1], last[-1]])
+
+
 def _numbered(sort: str, draw: Random) -> str:
     """A thing that is known by its number alone."""
     noun = {"person": "customer", "company": "supplier", "city": "site", "country": "region"}.get(sort, sort)
@@ -252,6 +260,9 @@ def _record_told(
         if topic.key not in has:
             recorder.add(matcher, other(Told(topic, told.subject, "")), None, "worlds")
     recorder.add(matcher, other(Told(told.topic, namer.draw(told.topic.subject), "")), None, "worlds")
+    mixed = _mixed(told.subject, draw.choice(world).subject)
+    if mixed and mixed not in {o.subject for o in world}:
+        recorder.add(matcher, other(Told(told.topic, mixed, "")), None, "worlds")
     if draw.random() < 0.4:
         same = [(0, i) for i, o in enumerate(world) if normalise(o.value) == normalise(told.value)]
         recorder.add(matcher, draw.choice([learned, other(told)]), None, "worlds", same)

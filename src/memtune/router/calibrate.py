@@ -54,6 +54,8 @@ class Calibration:
     """Share of the wordings that a wrong fact answers."""
     fired: tuple[float, ...] = ()
     """Share of the near misses that fire."""
+    version: int = 0
+    """Of the memory, when this was measured."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -130,8 +130,8 @@ class Matcher:
         return groups.astype(np.int64)
 
     def confirm(self, query: Query, proposed: Proposed) -> list[Judged]:
-        """Each proposed fact with its share, the likeliest first. Where an example that must not fire is likelier than
-        the facts, they get nothing."""
+        """Each proposed fact with its share, the likeliest first. Where an example that a fact must not answer is likelier
+        than the fact, it gets nothing."""
         if not len(proposed.keys):
             return []
         assert self._confirmer is not None
@@ -143,16 +143,17 @@ class Matcher:
 
     def _by_fact(self, keys: NDArray[np.int64], features: Floats, shares: Floats, logits: Floats) -> list[Judged]:
         found: dict[Owner, list[int]] = defaultdict(list)
-        barred = 0.0
+        barred: dict[Owner, float] = defaultdict(float)
         for place, key in enumerate(keys.tolist()):
+            owner = self.keys.owner(key)
             if self.keys.tag(key) == NEVER:
-                barred = max(barred, float(shares[place]))
+                barred[owner] = max(barred[owner], float(shares[place]))
             else:
-                found[self.keys.owner(key)].append(place)
+                found[owner].append(place)
         judged = []
         for owner, places in found.items():
             best = max(places, key=lambda place: float(logits[place]))
             share = float(shares[best])
             digits = bool(features[best, list(_DIGITS)].any())
-            judged.append(Judged(owner, int(keys[best]), share if share > barred else 0.0, digits, features[best]))
+            judged.append(Judged(owner, int(keys[best]), share if share > barred[owner] else 0.0, digits, features[best]))
         return sorted(judged, key=lambda j: (-j.share, -float(j.features[OWN.index("similar_and_told")])))

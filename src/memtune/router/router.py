@@ -149,9 +149,10 @@ class Router:
         owner = self.exact(part.text)
         if owner is not None:
             return [Proposal(owner, 1.0, True, "a learned wording", part.text)]
-        if self._barred(part.text) or not may_ask(part):
+        if not may_ask(part):
             return []
-        judged = self.judge(part.text)
+        barred = self._barred_from(part.text)
+        judged = [j for j in self.judge(part.text) if j.owner not in barred]
         best = self._best(judged)
         possible = [j for j in judged if j.share >= _RIVAL and not j.digits]
         open_between = best is None and len(possible) > 1 and sum(j.share for j in possible) >= self.threshold
@@ -170,10 +171,10 @@ class Router:
         best = next((j for j in judged if not j.digits), None)
         return best if best is not None and best.share >= self.threshold else None
 
-    def _barred(self, text: str) -> bool:
-        """Whether this very text is an example of what must not fire."""
+    def _barred_from(self, text: str) -> set[Owner]:
+        """The facts that this very text is an example for, of what they must not answer."""
         keys = self.matcher.keys
-        return any(keys.tag(key) == NEVER for key in keys.wording(text))
+        return {keys.owner(key) for key in keys.wording(text) if keys.tag(key) == NEVER}
 
     def _proposal(self, judged: Judged, text: str, *, confirmed: bool, rival: bool) -> Proposal:
         closed = form(text) == "closed" and self.matcher.keys.form(judged.key) != "closed"

@@ -20,9 +20,13 @@ _COMMON_WEIGHT = 0.15
 COMMON = frozenset(
     "a an the of in on at to for from by with as and or is are was were be been do does did has have had will would "
     "can could should what which who whom whose where when why how please tell me my i you your it its this that "
-    "there s need know want give show wonder wondering remember forgot forgotten curious idea just exactly quick hello "
-    "hi hey thank thanks kindly again".split()
+    "there s".split()
 )
+_FILLERS = frozenset(
+    "need know want give show wonder wondering remember forgot forgotten curious idea just exactly quick hello hi hey "
+    "thank kindly again".split()
+)
+"""What a question is wrapped in: such words say nothing about which fact is meant."""
 
 
 @lru_cache(maxsize=65_536)
@@ -102,7 +106,7 @@ def said(text: str) -> Words:
     found: dict[str, bool] = {}
     for stem, named in _spelled(text):
         found[stem] = found.get(stem, False) or named
-    kept = {stem: named for stem, named in found.items() if stem not in _COMMON_STEMS} or found
+    kept = {stem: named for stem, named in found.items() if stem not in _COMMON_STEMS and stem not in _FILLERS} or found
     return Words(
         np.fromiter((word_hash(stem) for stem in kept), np.uint32, len(kept)),
         np.fromiter(kept.values(), np.bool_, len(kept)),
