@@ -30,7 +30,7 @@ from memtune.store.lock import WriterLock
 from memtune.store.manifest import Segments
 from memtune.store.manifests import Manifests
 from memtune.store.records import ROOM as FACTS
-from memtune.store.refs import MAIN, Refs
+from memtune.store.refs import MAIN, Refs, named
 from memtune.store.repair import rebuild_catalogue
 from memtune.store.writer import user
 
@@ -38,6 +38,7 @@ ENCODER = "lexical"
 """What memories that name none were made with."""
 _ROUTER = "router"
 _NEW, _OLD = ".migrating", ".before"
+_PARTS = ("catalogue.sqlite", "manifests", "shards", "writer.lock")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Migrated:
 
 def migrate(path: str | Path) -> Migrated:
     """Bring the memory to the present format. One that was broken off is gone on with."""
-    path = Path(path)
+    path = named(path)
     fresh, old = path.with_name(path.name + _NEW), path.with_name(path.name + _OLD)
     with plain_errors(path.parent):
         _take_up(path, fresh, old)
@@ -89,15 +90,25 @@ def require_present(folder: MemoryFolder) -> None:
 
 def _take_up(path: Path, fresh: Path, old: Path) -> None:
     """What an earlier migration left: it is brought to its end, or its beginning is thrown away."""
-    if old.exists() and not exists(path):
+    if old.exists() and not exists(path) and exists(old) and read_header(old).format < FORMAT:
         (fresh if _is_whole(fresh) else old).replace(path)
         sync_folder(path.resolve().parent)
-    if old.exists() and _is_whole(path):
+    if old.exists() and _is_of(old, path) and _is_whole(path):
         shutil.rmtree(old)
     if fresh.exists():
         if any(fresh.iterdir()) and not (fresh / "shards").is_dir() and not (fresh / "writer.lock").exists():
             raise UsageError(f"{fresh} is in the way", hint="move it elsewhere")
         shutil.rmtree(fresh)
+
+
+def _is_of(old: Path, path: Path) -> bool:
+    """Whether a migration of this memory set `old` aside, and not somebody who gave a folder that name."""
+    if not old.is_dir() or not exists(path):
+        return False
+    if exists(old):
+        header = read_header(old)
+        return header.format < FORMAT and header.created == read_header(path).created
+    return all(file.name.startswith(_PARTS) for file in old.iterdir())  # what is left of a removal that broke off
 
 
 def _is_whole(path: Path) -> bool:
@@ -109,6 +120,8 @@ def _is_whole(path: Path) -> bool:
 
 def _convert(path: Path, fresh: Path, old: Path, header: Header) -> Migrated:
     step("migrate: begin")
+    if old.exists():
+        raise UsageError(f"{old} is in the way", hint="move it elsewhere")
     with WriterLock.held(path) as lock:
         versions = _build(path, fresh, header)
         if not _is_whole(fresh):

@@ -107,8 +107,8 @@ def _taken(folder: MemoryFolder, source: str, target: Path) -> Moved:
     _refuse_itself(folder, target)
     new = copying.bring(folder, target)
     with MemoryFolder.open(target) as made:
-        with made.writer():
-            pass  # it makes the catalogue
+        with made.writer():  # it makes the catalogue
+            made.refs.write(target)  # which is on this machine
         return Moved(source, made.version, made.count(), new)
 
 

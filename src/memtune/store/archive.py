@@ -11,6 +11,7 @@ import hashlib
 import re
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,7 +127,7 @@ def _checked_list(file: Path, packed: zipfile.ZipFile, max_bytes: int) -> dict[s
             raise FolderError(f"{file} is refused: '{entry.filename:.80}' {problem}")
     names = [entry.filename for entry in entries]
     if len(names) != len(set(names)):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise FolderError(f"{file} is refused: '{twice}' is in it twice")
     total = sum(entry.file_size for entry in entries)
     if total > file.stat().st_size:

@@ -15,7 +15,7 @@ from pathlib import Path
 from memtune.errors import FolderError, UsageError
 from memtune.store import audit, refs, sidecar
 from memtune.store.catalogue import NAME as CATALOGUE
-from memtune.store.durable import plain_errors, remove_file, sync_folder, write_file
+from memtune.store.durable import TEMPORARY, plain_errors, remove_file, sync_folder, write_file
 from memtune.store.folder import MemoryFolder
 from memtune.store.layout import exists, read_header
 from memtune.store.lock import WriterLock
@@ -106,18 +106,18 @@ def bring(folder: MemoryFolder, target: Path, *, card: bytes | None = None) -> i
     given = references(folder)
     new = not exists(target)
     with plain_errors(target):
-        if new and target.exists() and {f.name for f in target.iterdir()} - _STRANGERS - _ours():
+        if new and target.exists() and {f.name.removesuffix(TEMPORARY) for f in target.iterdir()} - _STRANGERS - _ours():
             raise UsageError(f"{target} is not empty and holds no memory", hint="choose a new or an empty folder")
         for name in ("shards", "manifests"):
             (target / name).mkdir(parents=True, exist_ok=True)
         with WriterLock.held(target) as lock:
             versions = _copy(folder, given, target, new, card)
-            lock.finished = True
+            lock.finished = not lock.abandoned  # what somebody left there, the next writer still has to sweep up
     return versions
 
 
 def _ours() -> set[str]:
-    return {"shards", "manifests", audit.NAME, refs.NAME, *sidecar.NAMES}
+    return {HEADER, "shards", "manifests", audit.NAME, refs.NAME, *sidecar.NAMES}
 
 
 def _copy(folder: MemoryFolder, given: Refs, target: Path, new: bool, card: bytes | None) -> int:
@@ -139,7 +139,8 @@ def _copy(folder: MemoryFolder, given: Refs, target: Path, new: bool, card: byte
         write_file(target / CARD, card, "card")
     for file in target.glob(f"{CATALOGUE}*"):  # its index does not know what has come: the next writer makes one
         remove_file(file, "copy")
-    given.write(target)
+    write_file(target / refs.NAME, given.encode(), "refs")  # as it is: the machine's name does not travel
+    sync_folder(target)
     write_file(target / HEADER, (folder.path / HEADER).read_bytes(), "header")  # last: now it is a memory
     sync_folder(target)
     return len(set(points) - there)

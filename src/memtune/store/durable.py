@@ -100,7 +100,7 @@ def unseal(path: Path, data: bytes) -> dict[str, Any]:
     """The document, once its format is known and its checksum holds."""
     try:
         document = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise FolderDamaged(f"{path} is damaged: it is not JSON") from None
     if not isinstance(document, dict) or not isinstance(document.get("format"), int):
         raise FolderDamaged(f"{path} is damaged: it names no format")

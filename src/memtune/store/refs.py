@@ -136,9 +136,15 @@ def number(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def named(path: str | Path) -> Path:
+    """The same place by a path that ends in a name: `.` and `..` do not."""
+    path = Path(path)
+    return path if path.name not in ("", "..") else path.resolve()
+
+
 def parse_address(path: str | Path) -> tuple[Path, str | None]:
     """`DIR@v12` → the folder and `v12`; a folder that really has such a name is meant itself."""
-    path = Path(path)
+    path = named(path)
     folder, at, name = path.name.rpartition("@")
     if not at or not folder or path.exists():
         return path, None
