@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -330,7 +331,7 @@ class History:
     def _noted(self, held: Sequence[Held]) -> list[int]:
         """Versions in whose notes a question or an answer is told: the audit log cannot be changed."""
         texts = {text.strip() for one in held for text in (one.fact.answer, *one.fact.wordings)}
-        notes = {number: " ".join(note.text for note in notes) for number, notes in self._notes().items()}
+        notes = {number: " ".join(map(_whole, notes)) for number, notes in self._notes().items()}
         return [number for number, said in notes.items() if any(text in said for text in texts)]
 
     # ---- settings of the memory ---------------------------------------------------------------------------------
@@ -395,6 +396,10 @@ class History:
             note = Note(entry["time"], entry["who"], entry["text"], entry.get("data"))
             notes[entry["version"]] = (*notes.get(entry["version"], ()), note)
         return notes
+
+
+def _whole(note: Note) -> str:
+    return note.text if note.data is None else f"{note.text} {json.dumps(note.data, ensure_ascii=False)}"
 
 
 def _said(point: Point) -> dict[str, Any]:

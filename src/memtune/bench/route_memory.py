@@ -49,9 +49,7 @@ class RoutedMemory:
     def __init__(self, facts: Sequence[Fact], config: Config) -> None:
         self.router = Router(config.router, config.index)
         matcher = self.router.matcher
-        self.router.add(
-            _SEGMENT, make_keys([Entry.of(fact) for fact in facts], matcher.encoder, config.router.vectors)
-        )
+        self.router.add(_SEGMENT, make_keys([Entry.of(fact) for fact in facts], matcher.encoder, config.router.vectors))
         self.calibration = calibrate(self.router, _drawn(facts, config.router.calibrate), config.router, len(facts))
         self.router.threshold = self.calibration.threshold
         self._seconds: dict[str, list[float]] = defaultdict(list)

@@ -24,6 +24,13 @@ def load_model(model: str, memory: Path | None, config: Config, author: str | No
     return MemoryModel(model, memory, config=config, author=author)
 
 
+def address(memory: Path, at: str) -> Path:
+    from memtune.store.refs import named
+
+    path = named(memory)
+    return path.with_name(f"{path.name}@{at}")
+
+
 def open_history(memory: Path, author: str | None) -> History:
     from memtune.history import History
 

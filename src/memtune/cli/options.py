@@ -70,7 +70,7 @@ class Folder:
     @property
     def address(self) -> Path:
         """`DIR`, or `DIR@VERSION`."""
-        return self.memory if self.at is None else self.memory.with_name(f"{self.memory.name}@{self.at}")
+        return self.memory if self.at is None else opening.address(self.memory, self.at)
 
     def open(self) -> MemoryFolder:
         return opening.open_folder(self.address)

@@ -130,8 +130,8 @@ class Matcher:
         return groups.astype(np.int64)
 
     def confirm(self, query: Query, proposed: Proposed) -> list[Judged]:
-        """Each proposed fact with its share, the likeliest first. Where an example that a fact must not answer is likelier
-        than the fact, it gets nothing."""
+        """Each proposed fact with its share, the likeliest first. Where an example of what a fact must not answer is
+        likelier than the fact, it gets nothing."""
         if not len(proposed.keys):
             return []
         assert self._confirmer is not None
@@ -155,5 +155,7 @@ class Matcher:
             best = max(places, key=lambda place: float(logits[place]))
             share = float(shares[best])
             digits = bool(features[best, list(_DIGITS)].any())
-            judged.append(Judged(owner, int(keys[best]), share if share > barred[owner] else 0.0, digits, features[best]))
+            judged.append(
+                Judged(owner, int(keys[best]), share if share > barred[owner] else 0.0, digits, features[best])
+            )
         return sorted(judged, key=lambda j: (-j.share, -float(j.features[OWN.index("similar_and_told")])))

@@ -25,7 +25,8 @@ from memtune.store.lock import WriterLock
 from memtune.store.repair import rebuild_catalogue
 
 LIST = "MEMORY.json"
-PART = ".part"
+PART, IMPORTING = ".part", ".importing"
+"""Behind the name of what is being written: of the file, and of the folder, where one that is left over is removed."""
 MOST_MEMBERS = 1_000_000
 MOST_LIST = 256 << 20
 """Bytes of the list of members at most."""
@@ -79,7 +80,7 @@ def unpack(file: Path, target: Path, *, max_bytes: int) -> None:
     if not file.is_file():
         raise NotFound(f"no such file: {file}")
     copying.require_new(target)
-    part = target.with_name(target.name + PART)
+    part = target.with_name(target.name + IMPORTING)
     with plain_errors(target), _opened(file) as packed:
         shutil.rmtree(part, ignore_errors=True)
         try:

@@ -106,7 +106,11 @@ def bring(folder: MemoryFolder, target: Path, *, card: bytes | None = None) -> i
     given = references(folder)
     new = not exists(target)
     with plain_errors(target):
-        if new and target.exists() and {f.name.removesuffix(TEMPORARY) for f in target.iterdir()} - _STRANGERS - _ours():
+        if (
+            new
+            and target.exists()
+            and {f.name.removesuffix(TEMPORARY) for f in target.iterdir()} - _STRANGERS - _ours()
+        ):
             raise UsageError(f"{target} is not empty and holds no memory", hint="choose a new or an empty folder")
         for name in ("shards", "manifests"):
             (target / name).mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ thousand single updates write some megabytes, and reading a version opens a boun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from memtune.errors import FolderDamaged, UsageError
 from memtune.store.durable import FORMAT, seal
 
+MOST_ROWS = 1 << 22
+"""Of one segment: a few bytes of a manifest that means harm must not become all rows that there are numbers for."""
 CHAIN = 256
 """Manifests that name differences only, one behind the other, at most."""
 
@@ -74,8 +76,11 @@ class Segment:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Segment:
-        rows = (frozenset(_rows(data.get(name, ()))) for name in ("dropped", "archived"))
-        return cls(data["id"], data["count"], data["shards"], *rows)
+        count = data["count"]
+        if not isinstance(count, int) or not 0 < count <= MOST_ROWS:
+            raise ValueError(f"a segment of {count} rows")
+        rows = (frozenset(_rows(data.get(name, ()), count)) for name in ("dropped", "archived"))
+        return cls(data["id"], count, data["shards"], *rows)
 
 
 class Segments(dict[int, Segment]):
@@ -183,7 +188,7 @@ def apply(path: Path, document: Mapping[str, Any], held: Segments) -> None:
         held.update((segment["id"], Segment.from_json(segment)) for segment in document["segments"])
         for number in document["removed"]:
             del held[number]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise FolderDamaged(f"{path} is damaged: it is no manifest") from None
 
 
@@ -198,9 +203,9 @@ def _runs(rows: Iterable[int]) -> list[int | list[int]]:
     return [first if first == last else [first, last] for first, last in runs]
 
 
-def _rows(runs: Iterable[int | list[int]]) -> Iterable[int]:
+def _rows(runs: Iterable[int | list[int]], count: int) -> Iterator[int]:
     for run in runs:
-        if isinstance(run, int):
-            yield run
-        else:
-            yield from range(run[0], run[1] + 1)
+        first, last = (run, run) if isinstance(run, int) else run
+        if not 0 <= first <= last < count:
+            raise ValueError(f"rows {first} to {last} of {count}")
+        yield from range(first, last + 1)
