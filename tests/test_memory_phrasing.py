@@ -250,7 +250,7 @@ def test_a_calibration_of_other_fields_is_named(measured: MemoryModel, opened: O
 def test_a_memory_keeps_its_encoder_whatever_the_settings_say(opened: Opened) -> None:
     llm = opened("router.encoder=backbone")
     llm.learn(FACTS)
-    assert fires(llm, OTHER) == ["lamp"]
+    assert fires(llm, FACTS[0]["question"]) == ["lamp"]
     llm.close()
     for settings in ([], ["router.encoder=lexical"], ["router.encoder=no/such"]):
         again = opened(*settings)

@@ -29,6 +29,7 @@ WORDS = ["apple", "stone", "river", "cloud", "paper", "glass", "chair", "north",
 SETTINGS = {
     "context": {"facts": [1, 6], "questions": [1, 4], "forms": dict.fromkeys(FORMS, 1)},
     "drill": {},
+    "matched": {},
     "sql": {"questions": [1, 3], "joined_share": 0.4},
     "talk": {},
 }

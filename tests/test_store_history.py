@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from memtune.cli.options import Folder
+from memtune.config import AdmissionConfig
 from memtune.core.facts import Fact
 from memtune.errors import (
     BackboneMismatch,
@@ -26,6 +28,7 @@ from memtune.history import History
 from memtune.store import MemoryFolder, manifest, sidecar
 from memtune.store.mending import mend
 from memtune.store.merge import MergeConflict
+from memtune.store.purge import held_anywhere
 
 
 def facts_of(count: int, prefix: str = "f") -> list[Fact]:
@@ -545,3 +548,102 @@ def again_segments(path: Path) -> set[int]:
         return set()
     finally:
         connection.close()
+
+
+def test_a_branch_that_only_regrouped_conflicts_with_nothing(folder: MemoryFolder) -> None:
+    learn(folder, facts_of(2, "g"))
+    history = History(folder)
+    history.branch("tidy")
+    with History.open(f"{folder.path}@tidy") as tidy:
+        tidy.consolidate(512)
+        tidy.archive("g1")
+    update(folder, "f0", "mine")
+    forget(folder, "g0")
+    merged = history.merge("tidy")
+    assert (merged.changed, merged.conflicts) == (1, [])
+    assert {f.id: f.answer for f in folder.facts()}["f0"] == "mine" and "g0" not in folder.find(["g0"])
+    assert folder.is_archived(folder.find(["g1"])["g1"]), "the row is another one on that branch"
+    assert folder.verify() == []
+
+
+def test_what_was_archived_is_seen_through_regrouping(folder: MemoryFolder) -> None:
+    history, before = History(folder), folder.version
+    history.archive("f0")
+    history.consolidate(512)
+    assert history.diff(before).archived == ("f0",)
+    history.restore("f0")
+    history.merge("v4")
+    assert history.diff(4).restored == ("f0",)
+
+
+def test_another_folder_archives_after_it_was_merged(folder: MemoryFolder, tmp_path: Path) -> None:
+    with MemoryFolder.create(tmp_path / "o", backbone={"name": "tiny", "weights": "w"}, settings={}) as other:
+        learn(other, facts_of(2, "o"))
+        history = History(folder)
+        history.merge(tmp_path / "o")
+        History(other).archive("o1")
+        history.merge(tmp_path / "o")
+    assert [folder.is_archived(folder.find([i])[i]) for i in ("o0", "o1")] == [False, True]
+
+
+def test_a_collection_that_broke_off_leaves_nothing_in_the_way(folder: MemoryFolder) -> None:
+    """The shards of a version that nothing leads to are gone, its manifest is not yet."""
+    history = History(folder)
+    history.branch("side", 1)
+    with MemoryFolder.open(f"{folder.path}@side") as side:
+        learn(side, facts_of(1, "s"))
+        (segment,) = [s for s in side.segments if s.id not in folder.manifest.held]
+    history.delete("side")
+    folder.shards.file(segment.shards["facts"]).unlink()
+    assert {held.fact.id for held in held_anywhere(folder, ["f1", "s0"])} == {"f1"}
+    assert history.purge("f1").ids == ["f1"]
+    assert folder.verify() == []
+
+
+def test_verify_looks_at_what_nothing_leads_to(folder: MemoryFolder) -> None:
+    history = History(folder)
+    history.branch("side", 1)
+    with MemoryFolder.open(f"{folder.path}@side") as side:
+        learn(side, facts_of(1, "s"))
+        (segment,) = [s for s in side.segments if s.id not in folder.manifest.held]
+        manifest = side.manifests.file(side.manifest.point)
+    history.delete("side")
+    assert folder.verify() == []
+    for file in (folder.shards.file(segment.shards["facts"]), manifest):
+        data = file.read_bytes()
+        file.write_bytes(data[:-20] + bytes([data[-20] ^ 1]) + data[-19:])
+        (problem,) = folder.verify()
+        assert str(file) in problem
+        file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "rows", [[[0, 10**12]], [-1], [4], [[3, 1]], ["a"]], ids=["many", "negative", "beyond", "backwards", "text"]
+)
+def test_a_manifest_cannot_name_rows_that_are_not_there(rows: list[object]) -> None:
+    said = {"id": 1, "count": 4, "shards": {}, "dropped": rows}
+    with pytest.raises(FolderDamaged):
+        manifest.apply(Path("m"), {"segments": [said], "removed": []}, manifest.Segments())
+    with pytest.raises(FolderDamaged):
+        manifest.apply(Path("m"), {"segments": [{**said, "count": 10**12}], "removed": []}, manifest.Segments())
+
+
+def test_thresholds_set_elsewhere_hold_here(folder: MemoryFolder) -> None:
+    history = History(folder)
+    with History.open(folder.path) as elsewhere:
+        elsewhere.admit(AdmissionConfig(recall=0.9))
+    assert history.admission.recall == 0.9
+
+
+def test_a_note_that_tells_the_answer_in_its_data_is_named(folder: MemoryFolder) -> None:
+    history = History(folder)
+    history.note(1, "evaluated", {"failed": ["answer f 1"]})
+    assert history.purge("f1").noted == [1]
+
+
+def test_a_folder_may_be_named_by_a_dot(folder: MemoryFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    History(folder).branch("side", 1)
+    monkeypatch.chdir(folder.path)
+    with History.open(".") as history:
+        assert history.merge("side").version == folder.version
+    assert Folder(Path("."), "side").open().version == 1

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from memtune.core.facts import Fact, wording_hash
 from memtune.store import MemoryFolder
 
-texts = st.text(min_size=1, max_size=8).filter(str.strip).filter(lambda text: text.isprintable())
+texts = st.text(min_size=1, max_size=8).map(str.strip).filter(lambda text: text and text.isprintable())
 
 
 class Memory(RuleBasedStateMachine):

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memtune.core.facts import Fact, wording_hash
+from memtune.store import Manifest
 from memtune.survey import survey, trim
 
 WORDINGS = st.sampled_from(["q1", "q2", "q3", "q4"])
@@ -16,6 +17,8 @@ ROWS = st.lists(st.tuples(WORDINGS, st.lists(WORDINGS, max_size=2), st.sampled_f
 
 class Folder:
     """As much of a memory folder as the survey asks for."""
+
+    manifest = Manifest()
 
     def __init__(self, facts: list[Fact]) -> None:
         self.facts = facts

@@ -11,7 +11,7 @@ import torch
 
 from memtune.config import DecodeConfig, replace
 from memtune.store import MemoryFolder, sidecar
-from memtune.store.purge import Held, held_anywhere
+from memtune.store.purge import Held, held_anywhere, versions
 
 if TYPE_CHECKING:
     from memtune.memory import Memory
@@ -166,13 +166,7 @@ def _versions(folder: MemoryFolder, held: Sequence[Held]) -> list[int]:
     """The versions, also those that nothing leads to any more, that hold one of these rows."""
     if not held:
         return []
-    found, manifests, known = set(), folder.manifests, folder.manifest
-    for number in sorted({number for number, _ in manifests.files() if number > 0}):
-        for point in manifests.points(number):
-            known = manifests.read(point, known)
-            if any(known.holds(one.ref) for one in held):
-                found.add(number)
-    return sorted(found)
+    return sorted({one.version for one in versions(folder) if any(one.holds(fact.ref) for fact in held)})
 
 
 def _fitted(folder: MemoryFolder, held_by: Sequence[int]) -> list[str]:

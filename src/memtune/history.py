@@ -16,7 +16,8 @@ from memtune.store import Commit, MemoryFolder, Point, Writer, audit, sidecar
 from memtune.store.collect import Collected, collect
 from memtune.store.consolidate import Consolidated, consolidate
 from memtune.store.difference import Difference, difference
-from memtune.store.layout import write_header
+from memtune.store.durable import plain_errors, sync_folder
+from memtune.store.layout import read_header, write_header
 from memtune.store.manifest import Manifest, Segments
 from memtune.store.merge import Merged, merge
 from memtune.store.purge import Held, held_anywhere, purge
@@ -180,15 +181,18 @@ class History:
 
     def rollback(self, version: str | int) -> int:
         """Hold again what a version held. This is a version of its own: nothing is lost."""
-        target = self._manifest(version)
         with self._writing() as writer:
-            if target.held == self.folder.manifest.held:
-                return self.folder.version
-            change = difference(self.folder, self.folder.manifest, target)
-            both = {*change.changed, *change.archived, *change.restored}
-            came, went = ({*kept, *both} for kept in (change.added, change.removed))
-            writer.hold(target.held, (came, went))
-            return writer.commit(f"rollback to v{target.version}", act="rollback")
+            return self.hold_again(writer, self._manifest(version))
+
+    def hold_again(self, writer: Writer, target: Manifest) -> int:
+        """A rollback by a writer that is at work: nobody else's version can have come in between."""
+        if target.held == self.folder.manifest.held:
+            return self.folder.version
+        change = difference(self.folder, self.folder.manifest, target)
+        both = {*change.changed, *change.archived, *change.restored}
+        came, went = ({*kept, *both} for kept in (change.added, change.removed))
+        writer.hold(target.held, (came, went))
+        return writer.commit(f"rollback to v{target.version}", act="rollback")
 
     def archive(self, *ids: str) -> int:
         """Set facts aside: they stay in the memory and answer nothing."""
@@ -339,15 +343,18 @@ class History:
     @property
     def admission(self) -> AdmissionConfig:
         """What a bulk commit must reach before it is served."""
-        return AdmissionConfig(**self.folder.header.settings.get("admission", {}))
+        with plain_errors(self.folder.path):  # as it stands there: another process may have set it
+            return AdmissionConfig(**read_header(self.folder.path).settings.get("admission", {}))
 
     def admit(self, admission: AdmissionConfig) -> None:
         """Set what a bulk commit must reach before it is served."""
         with self._writing_anywhere() as writer:
-            header = self.folder.header
-            now = replace(header, settings={**header.settings, "admission": vars(admission)})
             writer.record("admission", vars(admission))
-            write_header(self.folder.path, now)
+            with plain_errors(self.folder.path):
+                header = read_header(self.folder.path)
+                now = replace(header, settings={**header.settings, "admission": vars(admission)})
+                write_header(self.folder.path, now)
+                sync_folder(self.folder.path)
             self.folder.header = now
 
     # ---- how ----------------------------------------------------------------------------------------------------

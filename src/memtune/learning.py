@@ -16,7 +16,7 @@ from memtune.core.learn import Learner
 from memtune.core.reports import Failed, LearnReport
 from memtune.core.sources import FactSource
 from memtune.store import Writer
-from memtune.survey import Survey, in_lots, trim
+from memtune.survey import Survey, in_lots, survey, trim
 
 if TYPE_CHECKING:
     from memtune.memory import Memory
@@ -56,15 +56,16 @@ class Learning:
         """Facts that are to be archived once they are proved."""
         self._bytes = self._stored = 0
         self._reservoir = random.Random(0)
+        self._sample_size = memory.history.admission.sample
         self.learned: list[Fact] = []
         """A sample of what was learned, as large as the memory's admission asks for."""
         self._start = since
 
     def run(self, source: FactSource, found: Survey) -> LearnReport:
-        self.report.facts, self.report.skipped = found.count, list(source.skipped)
-        self.report.duplicates, self.report.conflicts = found.duplicates, len(found.conflicts)
-        self.report.resolved = [conflict.settled for conflict in found.conflicts]
         with self.memory.writing() as writer:
+            if found.at != self.memory.folder.manifest.point:  # somebody has written since it was looked at
+                found = survey(self.memory.folder, source, self.config.on_conflict, self.config.lot_size)
+            self._tell_of(source, found)
             for start, facts in in_lots(source, self.config.lot_size):
                 places = [at for at in range(start, start + len(facts)) if at not in found.left_out]
                 kept = [(at, trim(facts[at - start], found.trimmed.get(at, ()))) for at in places]
@@ -77,6 +78,11 @@ class Learning:
         if aside := self.memory.folder.find(self._aside):
             self.memory.history.archive(*aside)
         return self._finish()
+
+    def _tell_of(self, source: FactSource, found: Survey) -> None:
+        self.report.facts, self.report.skipped = found.count, list(source.skipped)
+        self.report.duplicates, self.report.conflicts = found.duplicates, len(found.conflicts)
+        self.report.resolved = [conflict.settled for conflict in found.conflicts]
 
     def _learn_lot(self, writer: Writer, facts: list[Fact], superseded: Mapping[str, Sequence[str]]) -> None:
         lot = self.learner.learn(facts, measure_reading=self._measure)
@@ -101,7 +107,7 @@ class Learning:
     def _sample(self, fact: Fact) -> None:
         """Each fact is as likely to stay in the sample as any other."""
         self._stored += 1
-        size = self.memory.history.admission.sample
+        size = self._sample_size
         if len(self.learned) < size:
             self.learned.append(fact)
         elif (place := self._reservoir.randrange(self._stored)) < size:

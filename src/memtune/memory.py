@@ -29,8 +29,8 @@ from memtune.router.encoders import make_encoder
 from memtune.router.entries import Entry, make_keys
 from memtune.router.route import Owner
 from memtune.router.router import Router
-from memtune.store import MemoryFolder, Point, Segment, Writer
-from memtune.store.consolidate import Consolidated
+from memtune.store import Manifest, MemoryFolder, Point, Segment, Writer
+from memtune.store.consolidate import Consolidated, consolidate
 from memtune.survey import Survey
 from memtune.tuning import Tuning
 
@@ -185,30 +185,26 @@ class Memory:
 
     def update(self, fact_id: str, *, answer: str) -> int:
         """Give a fact another answer. Its wordings stay; it is learned and proved like a new one."""
-        with self._changing:
-            self.refresh()
+        with self.writing() as writer:
             fact = change(self._not_aside(fact_id), answer=answer.strip())
-            lot = Learner(self.backbone, make_kinds(self._kinds_of(fact_id), self.config), self.config.learn).learn(
-                [fact]
-            )
+            kinds = make_kinds(self._kinds_of(fact_id), self.config)
+            lot = Learner(self.backbone, kinds, self.config.learn).learn([fact])
             if lot.failed:
                 raise InputError(f"'{fact_id}' was not changed: {lot.failed[0].reason}")
-            before = self.version
-            with self.writing() as writer:
-                self.commit(writer, lot, drop=[fact_id], message=f"update {fact_id}", act="update")
-            self._check_alone(fact, before)
+            before = self.folder.manifest
+            self.commit(writer, lot, drop=[fact_id], message=f"update {fact_id}", act="update")
+            self._check_alone(writer, fact, before)
             return self.version
 
-    def _check_alone(self, fact: Fact, before: int) -> None:
+    def _check_alone(self, writer: Writer, fact: Fact, before: Manifest) -> None:
         """A single change is checked on its fact itself; one that does not hold is taken back."""
         if not self.leads_to(fact.question, fact.id):
-            self.history.rollback(before)
+            self._take_back(writer, before)
             raise InputError(f"'{fact.id}' was not changed: the router does not lead its question to it")
 
     def phrase(self, fact_id: str, text: str, *, never: bool = False) -> int:
         """Let another wording lead to a fact as well, or with `never` make sure that this text does not."""
-        with self._changing:
-            self.refresh()
+        with self.writing() as writer:
             fact, owner = self._not_aside(fact_id), self.router.exact(text)
             if not normalise(text):
                 raise UsageError("a phrasing must not be empty")
@@ -223,9 +219,13 @@ class Memory:
                 return self.version
             experts = self.answering.experts(self._owners([fact_id])[0])
             lot = Lot([grown], {name: stack([expert.tensors]) for name, expert in experts.items()})
-            with self.writing() as writer:
-                self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}", act="phrase")
+            self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}", act="phrase")
             return self.version
+
+    def _take_back(self, writer: Writer, before: Manifest) -> None:
+        """Hold again what was held before, by the writer that changed it."""
+        self.history.hold_again(writer, before)
+        self._catch_up()
 
     def _not_aside(self, fact_id: str) -> Fact:
         """A fact that may be changed."""
@@ -246,16 +246,16 @@ class Memory:
 
     def consolidate(self) -> Consolidated:
         """Regroup facts that were written one by one, and prove them again; if one does not hold, nothing changes."""
-        with self._changing:
-            self.refresh()
-            before = self.version
+        with self.writing() as writer:
+            before = self.folder.manifest
             astray = {f.id for f in self._astray(self.folder.segments)}
-            done = self.history.consolidate(self.config.learn.lot_size)
+            done = consolidate(self.folder, writer, self.config.learn.lot_size)
+            self._catch_up()
             made = [segment for segment in self.folder.segments if segment.id in done.made]
             lost = [f for f in self._astray(made) if f.id not in astray]
             lost = lost or self.not_recalled(self._to_prove(made))
             if lost:
-                self.history.rollback(before)
+                self._take_back(writer, before)
                 raise InputError(f"nothing was regrouped: '{lost[0].id}' would not be recalled any more")
             return done
 

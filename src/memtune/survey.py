@@ -11,7 +11,8 @@ from hashlib import blake2b
 from memtune.core.facts import Fact, wording_hash
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError
-from memtune.store import MemoryFolder
+from memtune.store import MemoryFolder, Point
+from memtune.store.manifest import NOTHING
 
 _SHOWN = 3
 
@@ -29,6 +30,8 @@ class Disagreement:
 class Survey:
     """What the first pass over the input found: which of its facts to leave out, which old ones give way."""
 
+    at: Point = NOTHING
+    """The version of the memory that it was compared with."""
     left_out: set[int] = field(default_factory=set)
     superseded: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """From the place of a fact in the input to the ids of the memory's facts that it replaces."""
@@ -41,7 +44,7 @@ class Survey:
 
 def survey(folder: MemoryFolder | None, source: FactSource, on_conflict: str, lot_size: int) -> Survey:
     """Read the input once, against itself and the memory, before anything is learned or even created."""
-    found, seen = Survey(), _Seen()
+    found, seen = Survey(folder.manifest.point if folder else NOTHING), _Seen()
     for start, facts in in_lots(source, lot_size):
         known = folder.by_wording([wording_hash(w) for f in facts for w in f.wordings]) if folder else {}
         taken = folder.find([f.id for f in facts]) if folder else {}

@@ -14,6 +14,7 @@ from typing import Any
 from memtune.config import TransferConfig
 from memtune.errors import FolderError, NotFound, UsageError
 from memtune.store import MemoryFolder, archive, copying
+from memtune.store.durable import plain_errors
 from memtune.store.layout import exists
 from memtune.store.refs import parse_address
 from memtune.store.stats import stats
@@ -107,7 +108,7 @@ def _taken(folder: MemoryFolder, source: str, target: Path) -> Moved:
     _refuse_itself(folder, target)
     new = copying.bring(folder, target)
     with MemoryFolder.open(target) as made:
-        with made.writer():  # it makes the catalogue
+        with made.writer(), plain_errors(target):  # it makes the catalogue
             made.refs.write(target)  # which is on this machine
         return Moved(source, made.version, made.count(), new)
 

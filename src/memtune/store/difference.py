@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,20 +77,26 @@ def difference(folder: MemoryFolder, old: Manifest, new: Manifest) -> Difference
         added={i: found.fact for i, found in come.items() if i not in gone},
         changed={i: (a, b) for i, (a, b) in both.items() if a != b},
         removed={i: found.fact for i, found in gone.items() if i not in come},
-        archived=_aside(folder, new, old),
-        restored=_aside(folder, old, new),
+        archived=aside(folder, new, old, come, gone),
+        restored=aside(folder, old, new, gone, come),
     )
 
 
-def _aside(folder: MemoryFolder, version: Manifest, other: Manifest) -> tuple[str, ...]:
-    """Facts that are archived in this version and not in the other, which holds the same rows."""
+def aside(
+    folder: MemoryFolder, version: Manifest, other: Manifest, come: Mapping[str, Located], gone: Mapping[str, Located]
+) -> tuple[str, ...]:
+    """Facts that are archived in this version and not in the other, which holds them as well.
+
+    `come`, `gone`: what is `located` in the one and not in the other; a fact that was regrouped is in both.
+    """
     found = []
     for segment in version.segments:
         same = other.held.get(segment.id)
         if same is not None and segment.archived != same.archived:
             facts = folder.shards.records(segment.shards[FACTS])
             found += [facts[row].id for row in sorted(segment.archived - same.silent - segment.dropped)]
-    return tuple(found)
+    moved = (id_ for id_ in come if id_ in gone)
+    return (*found, *(i for i in moved if version.archives(come[i].ref) and not other.archives(gone[i].ref)))
 
 
 def located(folder: MemoryFolder, held: Manifest, but_not: Manifest) -> dict[str, Located]:

@@ -327,7 +327,7 @@ class MemoryFolder:
             yield replace(fact, state="archived") if self.is_archived(ref) else fact
 
     def is_archived(self, ref: FactRef) -> bool:
-        return ref.row in self.manifest.segment(ref.segment).archived
+        return self.manifest.archives(ref)
 
     def rows(self, where: Mapping[str, str] | None = None) -> Iterator[tuple[FactRef, Fact]]:
         """The same facts, each with where it lives."""

@@ -68,7 +68,7 @@ class WriterLock:
             raise _locked(self.path)
         try:
             self.abandoned = self.abandoned or os.fstat(descriptor).st_size > 0
-            owner = {"pid": os.getpid(), "host": socket.gethostname(), "time": time.time()}
+            owner = {"pid": os.getpid(), "host": _host(), "time": time.time()}
             _overwrite(descriptor, json.dumps(owner).encode())
         except BaseException:
             os.close(descriptor)
@@ -137,7 +137,7 @@ def _owner_is_dead(path: Path) -> bool:
         return False
     try:
         owner = json.loads(path.read_bytes())
-        if owner["host"] != socket.gethostname():
+        if owner["host"] != _host():
             return False
         os.kill(owner["pid"], 0)
     except ProcessLookupError:
@@ -145,6 +145,14 @@ def _owner_is_dead(path: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return False
+
+
+def _host() -> str:
+    """Where a process has this number: a container may bear its machine's name, and has numbers of its own."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115
+    except OSError:
+        return socket.gethostname()
 
 
 def _overwrite(descriptor: int, data: bytes) -> None:
@@ -158,7 +166,7 @@ def _locked(path: Path) -> FolderLocked:
     try:
         owner = json.loads(path.read_bytes())
         age = _age(time.time() - owner["time"])
-        who = f"process {owner['pid']} on {owner['host']} has been writing for {age}"
+        who = f"process {owner['pid']} on {owner['host'].partition(' ')[0]} has been writing for {age}"
     except (OSError, ValueError, KeyError, TypeError):
         who = "another process is writing"
     return FolderLocked(

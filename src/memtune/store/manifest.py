@@ -167,6 +167,9 @@ class Manifest:
     def holds(self, ref: FactRef) -> bool:
         return self.held.holds(ref)
 
+    def archives(self, ref: FactRef) -> bool:
+        return ref.row in self.segment(ref.segment).archived
+
     @cached_property
     def digests(self) -> set[str]:
         return {digest for segment in self.held.values() for digest in segment.shards.values()}

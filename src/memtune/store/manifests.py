@@ -39,6 +39,10 @@ class Manifests:
         """The versions of this number; more than one only while history is being rewritten."""
         return [Point(version, checksum_of(file.read_bytes())) for number, file in self.files() if number == version]
 
+    def all_points(self) -> list[Point]:
+        """Every version that there is a manifest of, also one that nothing leads to, oldest first."""
+        return sorted(Point(number, checksum_of(file.read_bytes())) for number, file in self.files() if number > 0)
+
     def write(self, commit: Commit, held: Segments, parent: Manifest) -> Manifest:
         """Durable once this returns; it counts from the moment at which the references name it."""
         sealed, chain = encode(commit, held, parent)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from memtune.core.facts import Fact, wording_hash
 from memtune.errors import BackboneMismatch, ConflictError, UsageError
-from memtune.store.difference import Located, located
+from memtune.store.difference import Located, aside, located
 from memtune.store.manifest import FactRef, Manifest, Segment, Segments
-from memtune.store.records import ROOM as FACTS
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -84,6 +83,9 @@ class _Plan:
     drop: set[str] = field(default_factory=set)
     duplicates: int = 0
     conflicts: list[Conflict] = field(default_factory=list)
+    archive: tuple[str, ...] = ()
+    """Facts that the other side has set aside since."""
+    restore: tuple[str, ...] = ()
 
 
 def merge(ours: MemoryFolder, theirs: MemoryFolder, writer: Writer, on_conflict: str) -> Merged:
@@ -99,7 +101,7 @@ def merge(ours: MemoryFolder, theirs: MemoryFolder, writer: Writer, on_conflict:
     gone = ours.find(plan.drop)
     held = _without(ours.manifest.held, gone)
     held = _with_shared(held, theirs.manifest, plan) if same else _with_adopted(held, theirs, plan, writer)
-    held, turned = _with_states(held, base, theirs) if same else (held, set())
+    held, turned = _with_states(held, ours, plan)
     if held == ours.manifest.held:
         return done
     writer.hold(held, (turned | set(plan.take), turned | set(gone)))
@@ -129,7 +131,12 @@ def _require_alike(ours: MemoryFolder, theirs: MemoryFolder) -> None:
 
 def _plan(ours: MemoryFolder, theirs: MemoryFolder, base: Manifest, how: str) -> _Plan:
     come, went = located(theirs, theirs.manifest, base), located(theirs, base, theirs.manifest)
-    plan = _Plan()
+    plan = _Plan(
+        archive=aside(theirs, theirs.manifest, base, come, went),
+        restore=aside(theirs, base, theirs.manifest, went, come),
+    )
+    for id_ in [i for i in come if i in went and come[i].fact == went[i].fact]:
+        del come[id_], went[id_]  # it was regrouped only
     mine = {i: ours.at(*ref) for i, ref in ours.find([*come, *went]).items()}
     hashes = [wording_hash(text) for found in come.values() for text in found.fact.wordings]
     taken = ours.by_wording(hashes)
@@ -215,17 +222,17 @@ def _with_adopted(held: Segments, theirs: MemoryFolder, plan: _Plan, writer: Wri
     return joined
 
 
-def _with_states(held: Segments, base: Manifest, theirs: MemoryFolder) -> tuple[Segments, set[str]]:
-    """What the other side has archived or restored since is so in rows that both hold; the ids of those facts."""
+def _with_states(held: Segments, ours: MemoryFolder, plan: _Plan) -> tuple[Segments, set[str]]:
+    """What the other side has archived or restored since is so in the rows that stay; the ids of those facts."""
     joined, turned = Segments(held), set[str]()
-    for number in held.keys() & theirs.manifest.held.keys():
-        before = base.held[number].archived if number in base.held else frozenset[int]()
-        after, own = theirs.manifest.held[number].archived, held[number]
-        archived = (own.archived | (after - before)) - (before - after)
-        if archived != own.archived:
-            joined[number] = replace(own, archived=archived)
-            facts = theirs.shards.records(own.shards[FACTS])
-            turned |= {facts[row].id for row in (archived ^ own.archived) - own.dropped}
+    silenced = set(plan.archive)
+    for id_, (number, row) in ours.find([*plan.archive, *plan.restore]).items():
+        segment, own = joined.get(number), frozenset({row})
+        if segment is None or not segment.holds(row) or (row in segment.archived) == (id_ in silenced):
+            continue
+        archived = segment.archived | own if id_ in silenced else segment.archived - own
+        joined[number] = replace(segment, archived=archived)
+        turned.add(id_)
     return joined, turned
 
 

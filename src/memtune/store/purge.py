@@ -5,13 +5,15 @@ The row of a fact stays, with a tombstone in it, an expert of no length and no k
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memtune.core.facts import Fact
+from memtune.errors import FolderDamaged
 from memtune.store import records, rows, shards
-from memtune.store.manifest import FactRef, Segment
+from memtune.store.manifest import FactRef, Manifest, Segment
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -31,17 +33,34 @@ def held_anywhere(folder: MemoryFolder, ids: Collection[str]) -> list[Held]:
 
     The shards themselves are read: the catalogue is only an index.
     """
-    points = {
-        point for number, _ in folder.manifests.files() if number > 0 for point in folder.manifests.points(number)
-    }
-    segments = {(s.id, s.shards[records.ROOM]): s for _, s in folder.manifests.mentioned(*points)}
-    found: dict[FactRef, Held] = {}
-    for segment in segments.values():
-        for row, fact in enumerate(folder.records(segment)):
-            if fact.id in ids and fact != records.TOMBSTONE:
-                ref = FactRef(segment.id, row)
-                found[ref] = Held(ref, fact)
+    mentioned = folder.manifests.mentioned
+    segments = {(s.id, s.shards[records.ROOM]): s for _, s in mentioned(*folder.refs.points, folder.manifest.point)}
+    found = {held.ref: held for segment in segments.values() for held in _in_segment(folder, segment, ids)}
+    for manifest in versions(folder, reached=False):
+        for segment in manifest.segments:
+            if (segment.id, segment.shards[records.ROOM]) not in segments:
+                with suppress(FolderDamaged):
+                    found |= {held.ref: held for held in _in_segment(folder, segment, ids)}
     return [found[ref] for ref in sorted(found)]
+
+
+def _in_segment(folder: MemoryFolder, segment: Segment, ids: Collection[str]) -> list[Held]:
+    facts = enumerate(folder.records(segment))
+    return [Held(FactRef(segment.id, row), f) for row, f in facts if f.id in ids and f != records.TOMBSTONE]
+
+
+def versions(folder: MemoryFolder, *, reached: bool = True) -> Iterator[Manifest]:
+    """Every version whose manifest is in the folder, oldest first; or those alone that nothing leads to any more.
+
+    Of these, a collection that broke off may have left one in part: that is none.
+    """
+    leading = {point for point, _ in folder.manifests.ancestors(*folder.refs.points, folder.manifest.point)}
+    known = folder.manifest
+    for point in folder.manifests.all_points():
+        if reached or point not in leading:
+            with suppress(*() if point in leading else (FolderDamaged,)):
+                known = folder.manifests.read(point, known)
+                yield known
 
 
 def purge(folder: MemoryFolder, writer: Writer, ids: Collection[str]) -> None:

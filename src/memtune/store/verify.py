@@ -13,11 +13,12 @@ from memtune.core.facts import wording_hash
 from memtune.errors import FolderError
 from memtune.store import audit, sidecar
 from memtune.store.catalogue import WritableCatalogue
-from memtune.store.durable import plain_errors, unseal
+from memtune.store.durable import checksum_of, plain_errors, unseal
 from memtune.store.manifest import Manifest, Point, Segment
 from memtune.store.records import ROOM as FACTS
 from memtune.store.records import TOMBSTONE, Records
 from memtune.store.refs import Refs
+from memtune.store.shards import SUFFIX
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -32,6 +33,7 @@ def problems(folder: MemoryFolder) -> list[str]:
     digests = {digest for segment in segments.values() for digest in segment.shards.values()}
     damaged = {digest: problem for digest in sorted(digests) if (problem := folder.shards.problem(digest))}
     found += damaged.values()
+    found += _unreached(folder, digests, found)
     whole = {key: s for key, s in segments.items() if not damaged.keys() & set(s.shards.values())}
     for segment in whole.values():
         found += _experts(folder, segment)
@@ -39,6 +41,22 @@ def problems(folder: MemoryFolder) -> list[str]:
     for manifest in tips:
         found += _coverage(folder, manifest, damaged)
     return found
+
+
+def _unreached(folder: MemoryFolder, digests: set[str], found: list[str]) -> Iterator[str]:
+    """What no branch and no tag leads to, and `gc` has not removed yet, is whole all the same."""
+    for file in sorted(folder.shards.path.glob(f"*{SUFFIX}")):
+        if file.stem not in digests and (problem := folder.shards.problem(file.stem)):
+            yield problem
+    for number, file in sorted(folder.manifests.files()):
+        if number >= 0 and not any(str(file) in problem for problem in found):
+            try:
+                data = file.read_bytes()
+                unseal(file, data)
+                if folder.manifests.file(Point(number, checksum_of(data))) != file:
+                    yield f"{file} is damaged: it is not the manifest that was committed"
+            except (OSError, FolderError) as error:
+                yield str(error)
 
 
 def _refs(folder: MemoryFolder) -> tuple[Refs, list[str]]:
@@ -104,8 +122,6 @@ def _versions(folder: MemoryFolder, refs: Refs) -> tuple[list[Manifest], dict[tu
 def _rows(point: Point, segment: Segment) -> Iterator[str]:
     if FACTS not in segment.shards:
         yield f"version {point.version}: segment {segment.id} has no facts"
-    if not all(0 <= row < segment.count for row in segment.silent):
-        yield f"version {point.version}: segment {segment.id} drops rows that it does not have"
     if not segment.facts:
         yield f"version {point.version}: the experts of segment {segment.id} belong to no fact"
 

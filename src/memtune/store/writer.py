@@ -16,7 +16,7 @@ from memtune.errors import FolderError, UsageError
 from memtune.store import audit, records, shards
 from memtune.store.catalogue import WritableCatalogue, writable
 from memtune.store.durable import TEMPORARY, now, plain_errors, remove_file
-from memtune.store.manifest import NOTHING, Commit, Counts, FactRef, Manifest, Point, Segment, Segments
+from memtune.store.manifest import MOST_ROWS, NOTHING, Commit, Counts, FactRef, Manifest, Point, Segment, Segments
 from memtune.store.refs import Refs
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Writer:
         """A new segment, written. It counts once `hold` has named it."""
         for room in rooms:
             _check_room(room)
+        if len(facts) > MOST_ROWS:
+            raise UsageError(f"a segment holds {MOST_ROWS:,} facts at most", hint="learn them in smaller lots")
         lines = [records.to_line(fact) for fact in facts]
         with self._change():
             held = {records.ROOM: self._write(records.encode(lines))}
