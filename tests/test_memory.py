@@ -13,6 +13,8 @@ import torch
 
 from memtune import Answer, Config, MemoryModel
 from memtune.core.backbone import Backbone
+from memtune.core.facts import Fact
+from memtune.core.learn import Learner, Lot
 from memtune.errors import (
     BackboneMismatch,
     BadRows,
@@ -435,3 +437,40 @@ def test_reciting_survives_merging_tokenizers(tmp_path: Path) -> None:
     for row in border:
         assert llm.ask(row["question"]).text == row["answer"]
         assert llm.ask(f"Question: {row['question']}\nAnswer:", raw=True).text == row["answer"]
+
+
+def test_what_another_process_learned_meanwhile_is_a_conflict(
+    llm: MemoryModel, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the first look at an input and the writer's lock lies the loading of a model."""
+    assert llm._path is not None
+    load, path = MemoryModel._seconds_to_load, llm._path
+
+    def later(self: MemoryModel, kinds: str) -> float:
+        monkeypatch.setattr(MemoryModel, "_seconds_to_load", load)
+        with MemoryModel(backbone, path) as other:
+            other.learn([{"id": "theirs", "question": "Who came first?", "answer": "they"}])
+        return load(self, kinds)
+
+    llm.learn([{"id": "old", "question": "What was there?", "answer": "this"}])
+    monkeypatch.setattr(MemoryModel, "_seconds_to_load", later)
+    with pytest.raises(ConflictError, match="Who came first"):
+        llm.learn([{"id": "mine", "question": "Who came first?", "answer": "me"}])
+
+
+def test_nobody_changes_a_fact_while_it_is_being_changed(
+    llm: MemoryModel, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an update would take back what another process has made of the fact meanwhile."""
+    assert llm._path is not None
+    learn, path = Learner.learn, llm._path
+    llm.learn([{"id": "one", "question": "What is one?", "answer": "1"}])
+
+    def slowly(self: Learner, facts: list[Fact], **how: bool) -> Lot:
+        with MemoryModel(backbone, path) as other, pytest.raises(FolderLocked):
+            other.phrase("one", "What would one be?")
+        return learn(self, facts, **how)
+
+    monkeypatch.setattr(Learner, "learn", slowly)
+    llm.update("one", answer="a single")
+    assert llm.ask("What is one?").text == "a single"

@@ -13,13 +13,13 @@ import tiny
 
 from memtune import MemoryModel
 from memtune.core.backbone import Backbone
-from memtune.errors import FolderDamaged, FolderTooNew, FolderTooOld, MemtuneError, NotFound
+from memtune.errors import FolderDamaged, FolderTooNew, FolderTooOld, MemtuneError, NotFound, UsageError
 from memtune.history import History
 from memtune.migrate import migrate
 from memtune.router.encoders import make_encoder
 from memtune.router.entries import Entry, make_keys
 from memtune.store import MemoryFolder, durable, rows
-from memtune.store.layout import write_header
+from memtune.store.layout import read_header, write_header
 
 STORED = Path(__file__).parent / "memories" / "format-1"
 
@@ -172,3 +172,19 @@ def _fact(number: int):
     return Fact(
         f"f{number}", f"What is number {number}?", f"Answer {number} of Zorb", ("Say it",) * number, ("Not it",)
     )
+
+
+def test_a_folder_that_only_bears_the_name_is_left_alone(old: Path) -> None:
+    """`DIR.before` may be anybody's backup."""
+    mine = Path(shutil.copytree(old, old.with_name("m.before")))
+    (mine / "notes.txt").write_text("mine")
+    shutil.rmtree(mine / "shards")
+    write_header(mine, replace(read_header(mine), created="another time"))
+    with pytest.raises(UsageError, match="is in the way"):
+        migrate(old)
+    assert read_header(old).format == 1
+    mine.rename(old.with_name("aside"))
+    migrate(old)
+    shutil.copytree(old, mine)
+    assert migrate(old).before == 2
+    assert (mine / "memory.json").is_file(), "a backup of the memory as it is now"

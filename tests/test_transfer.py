@@ -354,3 +354,41 @@ def test_without_a_connection_one_line_says_so(
 def test_what_is_said_of_a_memory_stays_in_its_place() -> None:
     assert transfer._cell("a|b`<script>\n# x") == "a b  script  # x"
     assert json.loads(json.dumps(transfer.Moved("x", 1, 2).to_json()))["facts"] == 2
+
+
+def test_the_name_of_the_machine_stays_at_home(folder: MemoryFolder, tmp_path: Path) -> None:
+    transfer.push(folder, str(tmp_path / "pushed"))
+    assert json.loads((tmp_path / "pushed" / "refs.json").read_bytes())["host"] == ""
+    transfer.pull(str(tmp_path / "pushed"), tmp_path / "pulled")
+    assert json.loads((tmp_path / "pulled" / "refs.json").read_bytes())["host"] != "", "its catalogue is used here"
+
+
+def test_a_push_that_was_killed_is_gone_on_with(folder: MemoryFolder, tmp_path: Path) -> None:
+    target = tmp_path / "c"
+    (target / "shards").mkdir(parents=True)
+    for name in ("memory.json", "refs.json", "audit.jsonl", "README.md"):
+        (target / f"{name}.tmp").write_bytes(b"half")
+    transfer.push(folder, str(target))
+    with MemoryFolder.open(target) as copy:
+        assert copy.version == folder.version
+
+
+def test_what_a_writer_left_in_a_copy_is_swept_up_after_a_push(folder: MemoryFolder, tmp_path: Path) -> None:
+    target = tmp_path / "c"
+    transfer.push(folder, str(target))
+    stray = target / "shards" / f"{'0' * 64}.safetensors"
+    stray.write_bytes(b"of no version")
+    (target / "writer.lock").write_bytes(b'{"pid": 1}')
+    transfer.push(folder, str(target))
+    with MemoryFolder.open(target) as copy, copy.writer():
+        pass
+    assert not stray.exists()
+
+
+def test_an_import_leaves_a_folder_beside_it_alone(folder: MemoryFolder, tmp_path: Path) -> None:
+    file, beside = tmp_path / "m.memory", tmp_path / "new.part"
+    transfer.export(folder, file)
+    beside.mkdir()
+    (beside / "mine.txt").write_text("mine")
+    transfer.import_memory(file, tmp_path / "new")
+    assert (beside / "mine.txt").is_file()

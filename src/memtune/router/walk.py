@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from memtune.core.prompts import Message
-from memtune.router.asked import Asked, asked, strip
+from memtune.router.asked import Asked, asked, strip, withheld
 from memtune.router.conversation import elliptic, follows, readings
 from memtune.router.route import Owner, Proposal, Route
 from memtune.router.transcript import Turn, dialogue
@@ -42,8 +42,7 @@ class Walk:
         before = dialogue(messages)[:-1]
         parts = asked(text)
         if not parts:
-            silent = any(c.isalnum() for c in text)
-            return Route(note="the prompt says not to answer" if silent else "nothing is asked")
+            return Route(note="the prompt says not to answer" if withheld(text) else "nothing is asked")
         if before and elliptic(parts[0].text):
             self._in_context(parts[:1], before, alone=True)
         else:
