@@ -94,7 +94,7 @@ class RouterConfig(_Checked):
     """How keys' vectors are stored."""
     propose: int = 16
     """Facts that are looked at closely."""
-    threshold: float = 0.8
+    threshold: float = 0.9
     """Share of probability from which a fact is confirmed when its wording is not a learned one, in memories too small
     to be calibrated."""
     lowest_threshold: float = 0.6

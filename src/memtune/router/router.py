@@ -152,11 +152,19 @@ class Router:
         if not may_ask(part):
             return []
         barred = self._barred_from(part.text)
-        judged = [j for j in self.judge(part.text) if j.owner not in barred]
+        found = self.judge(part.text)
+        judged = [j for j in found if j.owner not in barred]
         best = self._best(judged)
         possible = [j for j in judged if j.share >= _RIVAL and not j.digits]
         open_between = best is None and len(possible) > 1 and sum(j.share for j in possible) >= self.threshold
-        return [self._proposal(j, part.text, confirmed=j is best, rival=open_between and j in possible) for j in judged]
+        refused = [j for j in found if j.owner in barred]
+        return [
+            *(self._proposal(j, part.text, confirmed=j is best, rival=open_between and j in possible) for j in judged),
+            *(
+                Proposal(j.owner, 0.0, False, "an example says that it must not answer this", part.text)
+                for j in refused
+            ),
+        ]
 
     def judge(self, text: str, without: frozenset[int] = frozenset()) -> list[Judged]:
         """The facts that a text may ask for, the likeliest first; as if the keys `without` were not there."""

@@ -11,6 +11,8 @@ from memtune.router.conversation import elliptic, follows, readings
 from memtune.router.route import Owner, Proposal, Route
 from memtune.router.transcript import Turn, dialogue
 
+_NEARLY = 0.8
+"""Score from which another reading's fact leaves it open which one is meant."""
 _MOST_READINGS = 18
 """Readings of all follow-ups of one prompt that are looked up."""
 
@@ -88,6 +90,7 @@ class Walk:
     def _read(self, part: Asked, before: Sequence[Turn]) -> None:
         for tier in readings(part.text, before):
             confirmed: dict[Owner, Proposal] = {}
+            nearly: dict[Owner, Proposal] = {}
             tier, self._readings_left = tier[: self._readings_left], max(0, self._readings_left - len(tier))
             for text in tier:
                 for proposal in self._try(Asked(text, "context")):
@@ -95,9 +98,12 @@ class Walk:
                         confirmed.setdefault(proposal.owner, proposal)
                     elif proposal.rival:
                         self._open.setdefault(proposal.owner, proposal)
-            if len(confirmed) == 1:
+                    elif proposal.score >= _NEARLY and proposal.recite:
+                        nearly.setdefault(proposal.owner, proposal)
+            possible = {**nearly, **confirmed}
+            if len(possible) == len(confirmed) == 1:
                 self._chosen.update(confirmed)
-            for owner, proposal in confirmed.items() if len(confirmed) > 1 else ():
+            for owner, proposal in possible.items() if confirmed and len(possible) > 1 else ():
                 why = "it stays open what the question leans on"
                 self._open[owner] = replace(proposal, confirmed=False, rival=True, reason=why)
             if confirmed:
