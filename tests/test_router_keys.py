@@ -11,7 +11,7 @@ from routers import keys_of
 from memtune.core.facts import normalise
 from memtune.router import columns
 from memtune.router.columns import Column, Ragged, Rows, Sorted
-from memtune.router.keys import NEVER, TAUGHT, Keys
+from memtune.router.keys import MADE, NEVER, Keys
 from memtune.router.vectors import restored, stored
 from memtune.router.words import hashed_words, sketches
 
@@ -120,10 +120,10 @@ def test_keys_are_those_of_a_list(steps: list[object]) -> None:
 
 def test_an_example_that_must_not_fire_leads_nowhere() -> None:
     keys = Keys()
-    keys.add(1, keys_of("a lamp", "a table", tags=[NEVER, TAUGHT]), np.ones(2, bool))
+    keys.add(1, keys_of("a lamp", "a table", tags=[NEVER, MADE]), np.ones(2, bool))
     assert keys.exact("a lamp") is None
     assert keys.wording("a lamp") == [0]
-    assert (keys.exact("a table"), keys.tag(1)) == ((1, 1), TAUGHT)
+    assert (keys.exact("a table"), keys.tag(1)) == ((1, 1), MADE)
 
 
 def test_a_removed_wording_can_be_learned_anew() -> None:

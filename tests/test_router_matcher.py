@@ -171,9 +171,8 @@ class ByLikeness:
     def logits(self, features: Floats) -> Floats:
         return 20 * features[None, :, OWN.index("similar")] - 10
 
-    def shares(self, features: Floats, groups: NDArray[np.int64], number: int) -> Floats:
-        row = self.logits(features)[0]
-        best = np.exp([row[groups == group].max() for group in range(number)])
+    def shares(self, logits: Floats, groups: NDArray[np.int64]) -> Floats:
+        best = np.exp([logits[0][groups == group].max() for group in range(groups.max() + 1)])
         return (best / (best.sum() + 1)).astype(np.float32)
 
 
@@ -254,7 +253,7 @@ def test_shares_of_groups_are_a_softmax_with_no_fact_at_zero() -> None:
     network = confirmer("lexical")
     features = np.random.default_rng(3).normal(size=(5, len(NAMES))).astype(np.float32)
     groups = np.array([0, 1, 1, 2, 0])
-    found = network.shares(features, groups, 3)
+    found = network.shares(network.logits(features), groups)
     expected = defaultdict(list)
     for row in network.logits(features).astype(float):
         best = [max(row[groups == g]) for g in range(3)]
@@ -268,5 +267,5 @@ def test_extreme_features_are_clipped_not_lost() -> None:
     features = np.full((3, len(NAMES)), 1e30, np.float32)
     features[1] = -1e30
     with np.errstate(over="raise"):
-        shares = confirmer("lexical").shares(features, np.arange(3), 3)
+        shares = confirmer("lexical").shares(confirmer("lexical").logits(features), np.arange(3))
     assert np.isfinite(shares).all()

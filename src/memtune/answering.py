@@ -75,7 +75,7 @@ class _Asked:
 class Answering:
     """Answers questions with a memory at the version it stands at, or with the plain backbone."""
 
-    def __init__(self, backbone: Backbone, folder: MemoryFolder | None, router: Router, config: Config) -> None:
+    def __init__(self, backbone: Backbone, folder: MemoryFolder | None, router: Router | None, config: Config) -> None:
         self.backbone, self.folder, self.router, self.config = backbone, folder, router, config
         self.kinds: dict[str, Kind] = {name: kind(config) for name, kind in KINDS.items()}
         self.inbox = Inbox(folder.path, config.inbox) if folder is not None else None
@@ -169,6 +169,7 @@ class Answering:
 
     def route(self, question: Question) -> Route:
         """The facts that a question, or the last message of a chat, asks for."""
+        assert self.router is not None
         return self.router.route(question) if isinstance(question, str) else self.router.route_chat(question)
 
     def _can_serve(self, proposal: Proposal) -> bool:
@@ -211,7 +212,7 @@ class Answering:
     def _gap(self, text: str, tail: str) -> Proposal | None:
         """The fact that an open field at the end of `tail` asks for."""
         match = _GAP.search(tail)
-        return self.router.route_gap(text, match.group("name")) if match else None
+        return self.router.route_gap(text, match.group("name")) if match and self.router else None
 
     def _acting(self, memory: bool) -> list[Kind]:
         return list(self.kinds.values()) if memory and self.folder is not None else []

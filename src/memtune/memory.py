@@ -21,7 +21,7 @@ from memtune.core.learn import Learner, Lot
 from memtune.core.reports import Answer, LearnReport
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError, UsageError
-from memtune.history import History, Purged
+from memtune.history import History
 from memtune.inbox import Inbox
 from memtune.learning import Learning, Progress
 from memtune.migrate import require_present
@@ -30,6 +30,7 @@ from memtune.router.entries import Entry, make_keys
 from memtune.router.route import Owner
 from memtune.router.router import Router
 from memtune.store import Manifest, MemoryFolder, Point, Segment, Writer
+from memtune.store.accounts import Purged
 from memtune.store.consolidate import Consolidated, consolidate
 from memtune.survey import Survey
 from memtune.tuning import Tuning

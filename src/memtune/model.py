@@ -20,7 +20,7 @@ from memtune.core.kinds import make_kinds
 from memtune.core.prompts import Message
 from memtune.core.reports import Answer, LearnReport
 from memtune.errors import UsageError
-from memtune.history import History, Purged, candidate_of
+from memtune.history import History, candidate_of
 from memtune.inbox import Inbox
 from memtune.ingest import open_facts
 from memtune.learning import Progress
@@ -28,8 +28,8 @@ from memtune.memory import Memory
 from memtune.rebase import Rebased, rebase
 from memtune.router.calibrate import Calibration
 from memtune.router.report import RouterReport
-from memtune.router.router import Router
 from memtune.store import MemoryFolder
+from memtune.store.accounts import Purged
 from memtune.store.consolidate import Consolidated
 from memtune.survey import survey
 from memtune.versions import Versions
@@ -297,7 +297,7 @@ class MemoryModel(Versions):
     def _plain(self) -> Answering:
         """The backbone alone, in the same engine and behind the same chat template."""
         backbone = self.backbone if self._memory is None else self._memory.backbone
-        return Answering(backbone, None, Router(self.config.router), self.config)
+        return Answering(backbone, None, None, self.config)
 
     @property
     def inbox(self) -> Inbox:

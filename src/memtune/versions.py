@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from memtune.history import History, Version
+from memtune.history import History
+from memtune.store.accounts import Version
 from memtune.store.collect import Collected
 from memtune.store.difference import Difference
 from memtune.store.merge import Merged

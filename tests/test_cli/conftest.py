@@ -17,13 +17,13 @@ from memtune.cli import app, opening
 from memtune.config import AdmissionConfig
 from memtune.core.facts import Fact
 from memtune.core.reports import Answer, LearnReport, Used
-from memtune.history import Purged, Version
 from memtune.inbox import Unanswered
 from memtune.life import Life
 from memtune.migrate import Migrated
 from memtune.rebase import Rebased
 from memtune.router.report import RouterReport
 from memtune.store import Commit, Counts
+from memtune.store.accounts import Purged, Version
 from memtune.store.collect import Collected
 from memtune.store.consolidate import Consolidated
 from memtune.store.difference import Difference

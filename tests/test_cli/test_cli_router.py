@@ -27,7 +27,7 @@ REPORT = RouterReport(
     encoder="lexical",
     index="exact",
     index_note="",
-    keys={"given": 1200, "made": 0, "taught": 3, "must_not": 1},
+    keys={"given": 1200, "made": 3, "must_not": 1},
     threshold=0.71,
     bound="",
     calibration=MEASURED,
@@ -42,7 +42,7 @@ def test_the_threshold_and_how_it_was_set(memtune, library) -> None:
     assert lines[:3] == [
         "encoder    lexical",
         "index      exact",
-        "keys       1,204: 1,200 given, 0 made, 3 taught, 1 must not",
+        "keys       1,204: 1,200 given, 3 made, 1 must not",
     ]
     assert lines[3] == (
         "threshold  0.710, calibrated on 500 near misses and 600 wordings for 0.5 % of false firing at most"
@@ -124,7 +124,7 @@ def test_keys_are_counted_by_where_they_come_from() -> None:
     fact = Fact("a", "What is a?", "one", phrasings=("Say a",), never=("What is b?",))
     router.add(1, make_keys([Entry.of(fact, made_each=1)], router.matcher.encoder, "int8"))
     router.add(2, make_keys([Entry([Wording("What is c?")], "two", "What is c?")], router.matcher.encoder, "int8"))
-    assert RouterReport.of(router, None).keys == {"given": 3, "made": 1, "taught": 0, "must_not": 1}
+    assert RouterReport.of(router, None).keys == {"given": 3, "made": 1, "must_not": 1}
     router.remove([(2, 0)])
     report = RouterReport.of(router, None)
     assert (report.keys["given"], report.encoder, report.index) == (2, "lexical", "exact")

@@ -47,11 +47,11 @@ class Confirmer:
         found: Floats = (h @ self.last_EH[:, :, None])[:, :, 0] + self.last_bias_E[:, None]
         return found
 
-    def shares(self, features_CF: Floats, groups_C: NDArray[np.int64], number: int) -> Floats:
+    @staticmethod
+    def shares(logits: Floats, groups_C: NDArray[np.int64]) -> Floats:
         """Each group's share of probability, where the rest is that none is meant. A group is one fact: its best
         wording speaks for it."""
-        logits = self.logits(features_CF)
-        best = np.full((len(logits), number), -np.inf, np.float32)
+        best = np.full((len(logits), int(groups_C.max()) + 1), -np.inf, np.float32)
         for network, row in zip(best, logits, strict=True):
             np.maximum.at(network, groups_C, row)
         top = np.maximum(best.max(axis=1, keepdims=True), 0)

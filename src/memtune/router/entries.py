@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ class Entry:
 
     wordings: Sequence[Wording]
     answer: str = ""
-    question: str = field(default="")
+    question: str = ""
 
     @classmethod
     def of(cls, fact: Fact, made_each: int = 0) -> Entry:
@@ -58,7 +57,7 @@ def make_keys(entries: Sequence[Entry], encoder: Encoder, form_of_vectors: str) 
     words = [said(text) for text in texts]
     gists = [hashed_words(entry.answer)[:_GIST] for entry in entries]
     hashes = np.array([wording_hash(text) for text in texts], dtype=np.uint64)
-    answers = np.array([_answer_hash(entry.answer) for entry in entries], dtype=np.uint64)
+    answers = np.array([wording_hash(entry.answer) for entry in entries], dtype=np.uint64)
     told = encoder.encode([f"{entry.question} {entry.answer}" for entry in entries])
     return {
         "rows": torch.tensor([row for row, _ in wordings], dtype=torch.int32),
@@ -81,11 +80,3 @@ def make_keys(entries: Sequence[Entry], encoder: Encoder, form_of_vectors: str) 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
     return np.concatenate([*parts, np.empty(0, dtype)])
-
-
-def _answer_hash(answer: str) -> int:
-    return int.from_bytes(hashlib.blake2b(normalise(answer).encode(), digest_size=8).digest(), "little")
-
-
-def vectors_width(keys: Mapping[str, Tensor]) -> int:
-    return int(keys["vectors"].shape[1])

@@ -7,7 +7,7 @@ same (lexicon), or when it is an unknown word that is spelled nearly the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -74,7 +74,6 @@ class Comparison:
 
     def __init__(self, query: Query, proposed: Proposed, keys: Keys, evidence: Evidence) -> None:
         self.query, self.proposed, self.keys, self.evidence = query, proposed, keys, evidence
-        self._rarity = _rarity(keys)
 
     # ---- words --------------------------------------------------------------------------------------------------
 
@@ -101,11 +100,11 @@ class Comparison:
 
     @cached_property
     def weight_Q(self) -> Floats:
-        return self._rarity(self.query.words.hashes)
+        return self.keys.rarity(self.query.words.hashes)
 
     @cached_property
     def weight_K(self) -> Floats:
-        return self._rarity(self.words_K)
+        return self.keys.rarity(self.words_K)
 
     @cached_property
     def same_QK(self) -> Bools:
@@ -300,16 +299,6 @@ def _leads(table: Floats, names: Sequence[str], sorts: NDArray[Any]) -> Floats:
     columns = table[:, [OWN.index(name) for name in names]]
     best = np.where((sorts[:, None] != sorts[None, :])[:, :, None], columns[None, :, :], -np.inf).max(1)
     return (columns - np.where(np.isfinite(best), best, 0.0)).astype(np.float32)
-
-
-def _rarity(keys: Keys) -> Callable[[NDArray[np.uint32]], Floats]:
-    total = len(keys) + 1
-
-    def weigh(words: NDArray[np.uint32]) -> Floats:
-        found: Floats = np.log(1.0 + total / (1.0 + keys.frequencies(words))).astype(np.float32)
-        return found
-
-    return weigh
 
 
 def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

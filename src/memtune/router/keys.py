@@ -18,8 +18,8 @@ from memtune.router.postings import Postings
 from memtune.router.route import Owner
 
 FORMS = ("open", "closed", "other")
-GIVEN, MADE, TAUGHT, NEVER = range(4)
-"""Where a wording comes from: the user, augmentation, a later lesson; or it is an example that must not fire."""
+GIVEN, MADE, NEVER = range(3)
+"""Where a wording comes from: the user, or augmentation; or it is an example that must not fire."""
 _ROW = 0xFFFFFFFF
 
 
@@ -117,9 +117,9 @@ class Keys:
         """How many wordings hold each word."""
         return self.postings.frequencies(words)
 
-    def packed_owners(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The facts that keys lead to, each as one number."""
-        found: NDArray[np.int64] = self._owners.values[keys]
+    def rarity(self, words: NDArray[np.uint32]) -> NDArray[np.float32]:
+        """What each word weighs: the more, the fewer wordings hold it."""
+        found: NDArray[np.float32] = np.log(1.0 + (len(self) + 1) / (1.0 + self.frequencies(words))).astype(np.float32)
         return found
 
     def form(self, key: int) -> str:

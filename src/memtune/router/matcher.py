@@ -69,6 +69,12 @@ class Matcher:
         self.keys.remove(numbers)
         self._index.remove(numbers)
 
+    @property
+    def index(self) -> Index:
+        """The nearest keys, with all that were added."""
+        self._fill_index()
+        return self._index
+
     def _fill_index(self) -> None:
         """The index takes waiting vectors in when it is first asked: learned wordings never need it."""
         if sum(len(numbers) for numbers, _, _ in self._waiting) > _MANY:
@@ -103,8 +109,7 @@ class Matcher:
 
     def _by_words(self, query: Query, most: int) -> dict[int, float]:
         hashes = query.words.hashes
-        total = len(self.keys) + 1
-        rarity = np.log(1.0 + total / (1.0 + self.keys.frequencies(hashes))) ** 2
+        rarity = self.keys.rarity(hashes) ** 2
         weights = dict(zip(hashes.tolist(), rarity.tolist(), strict=True))
         scores, keys = self.keys.postings.search(weights, most, _READ)
         return dict(zip(keys.tolist(), scores.tolist(), strict=True))
@@ -112,15 +117,17 @@ class Matcher:
     def _by_vector(self, query: Query, most: int) -> NDArray[np.int64]:
         if not query.vector.any():
             return np.empty(0, np.int64)
-        self._fill_index()
-        _, keys = self._index.search(query.vector[None], most)
+        _, keys = self.index.search(query.vector[None], most)
         nearest: NDArray[np.int64] = keys[0][keys[0] >= 0]
         return nearest
 
     def features(self, query: Query, proposed: Proposed) -> Floats:
         """A row of features for each proposed wording."""
+        return self._compared(query, proposed, self.groups(proposed.keys))
+
+    def _compared(self, query: Query, proposed: Proposed, groups: NDArray[np.int64]) -> Floats:
         compared = Comparison(query, proposed, self.keys, self.evidence)
-        return with_margins(compared.table(), self.groups(proposed.keys), compared.relations)
+        return with_margins(compared.table(), groups, compared.relations)
 
     def groups(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """Wordings by what they lead to: facts with one answer stand together, examples that must not fire alone."""
@@ -135,11 +142,11 @@ class Matcher:
         if not len(proposed.keys):
             return []
         assert self._confirmer is not None
-        features = self.features(query, proposed)
         groups = self.groups(proposed.keys)
-        shares = self._confirmer.shares(features, groups, int(groups.max()) + 1)
-        logits = self._confirmer.logits(features).mean(0)
-        return self._by_fact(proposed.keys, features, shares[groups], logits)
+        features = self._compared(query, proposed, groups)
+        logits = self._confirmer.logits(features)
+        shares = self._confirmer.shares(logits, groups)
+        return self._by_fact(proposed.keys, features, shares[groups], logits.mean(0))
 
     def _by_fact(self, keys: NDArray[np.int64], features: Floats, shares: Floats, logits: Floats) -> list[Judged]:
         found: dict[Owner, list[int]] = defaultdict(list)

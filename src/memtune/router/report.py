@@ -12,7 +12,7 @@ from memtune.router.calibrate import FEWEST, GRID, Calibration
 from memtune.router.curves import Curve, Marks, svg
 from memtune.router.router import Router
 
-ORIGINS = ("given", "made", "taught", "must_not")
+ORIGINS = ("given", "made", "must_not")
 """Of keys, in the order of their tags."""
 _SHOWN = tuple(round(0.1 * step, 1) for step in range(1, 10))
 

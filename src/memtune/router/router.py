@@ -87,8 +87,7 @@ class Router:
     def index_at_work(self) -> tuple[str, str]:
         """The method that finds the nearest keys, and why it is not the one that was asked for."""
         with self._lock:
-            self.matcher._fill_index()
-            return self.matcher._index.method, self.matcher._index.note
+            return self.matcher.index.method, self.matcher.index.note
 
     # ---- skills -------------------------------------------------------------------------------------------------
 
@@ -126,7 +125,7 @@ class Router:
         """The facts that the last message of a chat asks for, by itself or as a follow-up of those before it."""
         with self._lock:
             route = Walk(self._look, self.exact, self.config.max_facts).through(messages)
-            if route.confirmed or route.note:
+            if route.confirmed or route.note or not self.gates:
                 return route
             return replace(route, skills=self._skills(strip(sound(messages[-1]["content"]))))
 

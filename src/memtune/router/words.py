@@ -35,10 +35,6 @@ def word_hash(word: str) -> int:
     return (zlib.crc32(word.encode()) & 0xFFFFFFFE) | any(c.isdigit() for c in word)
 
 
-def has_digit(hashed: int) -> bool:
-    return bool(hashed & 1)
-
-
 def words(text: str) -> list[str]:
     """Lower-case words without possessives and plain plurals; a number keeps its inner marks."""
     return [stem for stem, _ in _spelled(text)]
