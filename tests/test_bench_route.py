@@ -109,6 +109,25 @@ def test_firms_have_five_facts_and_are_asked_for_others_too() -> None:
 
 
 @pytest.mark.parametrize("make", [id_set, entity_set])
+def test_things_that_teach_other_wordings_are_not_asked_about(make: Any) -> None:
+    plain, taught = make(50, 3), make(50, 3, 2)
+    teachers = {place for place, fact in enumerate(taught.facts) if fact.phrasings}
+    assert 0 < len(teachers) <= len(taught.facts) / 4
+    assert [(f.question, f.answer) for f in taught.facts] == [(f.question, f.answer) for f in plain.facts]
+    asked = [query for group in taught.groups for query in group.queries]
+    assert asked
+    assert not teachers & {query.wanted for query in asked}
+    before = {(query.text, query.wanted) for group in plain.groups for query in group.queries}
+    assert {(query.text, query.wanted) for query in asked} < before
+
+
+def test_a_large_enough_run_asks_both_with_and_without_given_wordings() -> None:
+    names = [s.name for s in load_sets(Sources(ids=100, entities=100, ordinary=2, taught=3)).all()]
+    assert names == ["ids", "entities", "ids, wordings of 3 a kind given", "entities, wordings of 3 given"]
+    assert len(load_sets(Sources(ids=100, entities=100, ordinary=2, taught=0)).all()) == 2
+
+
+@pytest.mark.parametrize("make", [id_set, entity_set])
 def test_the_seed_makes_the_set(make: Any) -> None:
     assert make(30, 5) == make(30, 5)
     assert make(30, 5) != make(30, 6)

@@ -242,6 +242,9 @@ def route(
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="Queries of each kind at most.")] = None,
     ids: Annotated[int, typer.Option("--ids", min=1, help="Facts that differ in one digit or letter.")] = 10_000,
     entities: Annotated[int, typer.Option("--entities", min=1, help="Invented firms, five facts each.")] = 2_000,
+    taught: Annotated[
+        int, typer.Option("--taught", min=0, help="Firms, and ids a kind, given other wordings; the rest is asked.")
+    ] = 20,
     ordinary: Annotated[int, typer.Option("--ordinary", min=2, help="Prompts that ask for no fact.")] = 4_000,
     rivals: Annotated[bool, typer.Option("--rivals/--no-rivals", help="Beside MiniLM, BM25 and TF-IDF.")] = True,
     encoder: Annotated[str | None, typer.Option("--encoder", help="Short for --set router.encoder=NAME.")] = None,
@@ -263,7 +266,7 @@ def route(
     if encoder is not None:
         config = config.with_settings([f"router.encoder={encoder}"])
     sources = route_data.Sources(
-        tofu, tofu_paraphrases, counterfact, wikitext, half, sample, ids=ids, entities=entities, ordinary=ordinary
+        tofu, tofu_paraphrases, counterfact, wikitext, half, sample, ids, entities, taught, ordinary
     )
     sets = route_data.load_sets(sources, seed)
     if lists is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from memtune.bench import data
 from memtune.bench.route_entities import entity_set
-from memtune.bench.route_ids import id_set
+from memtune.bench.route_ids import SHAPES, id_set
 from memtune.bench.route_nearmiss import Cleaner, Learned, NearMiss, Verdict, numbers
 from memtune.bench.route_ordinary import ordinary_groups
 from memtune.bench.route_sets import Group, Query, RouteSet, half
@@ -21,6 +21,7 @@ from memtune.ingest import files
 from memtune.ingest.readers import reader_for
 
 TOFU, COUNTERFACT, NEAR_MISSES = "TOFU paraphrases", "CounterFact rephrasings", "near misses"
+_ASKED_FOR_ONE_TAUGHT = 5
 _COUNTERFACT_FIELDS = ("case_id", "prompt", "target_new", "subject", "rephrase_prompt", "locality_prompt")
 
 
@@ -38,6 +39,8 @@ class Sources:
     """Queries of each kind at most, drawn by the seed."""
     ids: int = 10_000
     entities: int = 2_000
+    taught: int = 20
+    """Firms, and ids of each kind, whose other wordings are given in a second memory; the rest is asked there."""
     ordinary: int = 4_000
 
 
@@ -49,13 +52,15 @@ class Sets:
     """TOFU and CounterFact in one memory, with their queries, near misses and ordinary text."""
     ids: RouteSet
     entities: RouteSet
+    taught: list[RouteSet] = field(default_factory=list)
+    """The same, where a few have been given other wordings."""
     verdicts: list[Verdict] = field(default_factory=list)
     """Of every near miss, before `half` and `sample`."""
     dropped: dict[str, int] = field(default_factory=dict)
     """Rows that repeat or contradict a learned wording, and queries without a fact."""
 
     def all(self) -> list[RouteSet]:
-        return [s for s in (self.learned, self.ids, self.entities) if s.facts]
+        return [s for s in (self.learned, self.ids, self.entities, *self.taught) if s.facts]
 
 
 def load_sets(sources: Sources, seed: int = 0) -> Sets:
@@ -93,9 +98,19 @@ def load_sets(sources: Sources, seed: int = 0) -> Sets:
     if learned.facts:
         learned.groups += ordinary_groups(sources.ordinary, sources.wikitext, seed)
     ids, entities = id_set(sources.ids, seed), entity_set(sources.entities, seed)
-    for made_up in (ids, entities):
+    taught = list(_taught_sets(sources, seed))
+    for made_up in (ids, entities, *taught):
         made_up.groups = [_drawn(group, sources.sample, seed) for group in made_up.groups]
-    return Sets(learned, ids, entities, verdicts, made.dropped)
+    return Sets(learned, ids, entities, taught, verdicts, made.dropped)
+
+
+def _taught_sets(sources: Sources, seed: int) -> Iterator[RouteSet]:
+    """The same ids and firms; of some of them other wordings are given. Most of them are left to be asked for."""
+    kinds = ((id_set, sources.ids, sources.ids // len(SHAPES)), (entity_set, sources.entities, sources.entities))
+    for make, n, things in kinds:
+        taught = min(sources.taught, things // _ASKED_FOR_ONE_TAUGHT)
+        if taught:
+            yield make(n, seed, taught)
 
 
 class _Memory:

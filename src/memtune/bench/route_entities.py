@@ -1,4 +1,7 @@
-"""Invented firms with five facts each: the asked relation, one that this firm's facts lack, one that nobody has."""
+"""Invented firms with five facts each: the asked relation, one that this firm's facts lack, one that nobody has.
+
+Asked once with no other wording known than the learned one, and once where the wordings are given for a few firms that
+are not asked about."""
 
 from __future__ import annotations
 
@@ -103,8 +106,9 @@ NOBODYS = (
 )  # fmt: skip
 
 
-def entity_set(n: int, seed: int) -> RouteSet:
-    """n firms. Every fact is asked once in other words; two lacking relations and two of nobody for every firm."""
+def entity_set(n: int, seed: int, taught: int = 0) -> RouteSet:
+    """n firms. Every fact is asked once in other words; two lacking relations and two of nobody for every firm. Of the
+    first `taught` all wordings are given, and nothing is asked."""
     draw = random.Random(f"entities {seed}")
     new = names(draw)
     facts: list[Fact] = []
@@ -114,17 +118,21 @@ def entity_set(n: int, seed: int) -> RouteSet:
     for number in range(n):
         firm = next(new) if number % 2 else f"{next(new)} {next(new)}"
         drawn = draw.sample(RELATIONS, len(RELATIONS))
+        teaches = number < taught
         for relation in drawn[:FACTS_EACH]:
             answer = relation.value(draw, new)
             asked.append(Query(f"{firm} / {relation.name}", _other(relation, firm, draw), len(facts)))
-            facts.append(Fact(f"{firm} / {relation.name}", relation.learned.format(firm), answer, group=firm))
+            given = tuple(wording.format(firm) for wording in relation.asked) if teaches else ()
+            question = relation.learned.format(firm)
+            facts.append(Fact(f"{firm} / {relation.name}", question, answer, given, group=firm))
         for relation in drawn[FACTS_EACH : FACTS_EACH + _LACKING_EACH]:
             wording = draw.choice((relation.learned, *relation.asked)).format(firm)
             lacking.append(Query(f"{firm} / {relation.name}", wording))
         for wording in draw.sample(NOBODYS, _UNHEARD_EACH):
             unheard.append(Query(f"{firm} / {wording}", wording.format(firm)))
-    groups = [Group(ASKED, asked), Group(LACKING, lacking), Group(UNHEARD, unheard)]
-    return RouteSet("entities", facts, groups)
+    of_others = (asked[FACTS_EACH * taught :], lacking[_LACKING_EACH * taught :], unheard[_UNHEARD_EACH * taught :])
+    groups = [Group(name, queries) for name, queries in zip((ASKED, LACKING, UNHEARD), of_others, strict=True)]
+    return RouteSet(f"entities, wordings of {taught} given" if taught else "entities", facts, groups)
 
 
 def _other(relation: Relation, firm: str, draw: random.Random) -> str:

@@ -72,8 +72,9 @@ IN_OTHER_WORDS, OTHER_CASE, OTHER_SPACING = "known ids, in other words", "in oth
 UNKNOWN = "unknown ids"
 
 
-def id_set(n: int, seed: int) -> RouteSet:
-    """n facts, each with a neighbour one character away, asked in five other wordings; n unknown neighbours."""
+def id_set(n: int, seed: int, taught: int = 0) -> RouteSet:
+    """n facts, each with a neighbour one character away, asked in five other wordings; n unknown neighbours. Of the
+    first `taught` ids of each kind all wordings are given, and they are not asked about."""
     draw = random.Random(f"ids {seed}")
     facts: list[Fact] = []
     asked: dict[str, list[Query]] = {IN_OTHER_WORDS: [], OTHER_CASE: [], OTHER_SPACING: [], UNKNOWN: []}
@@ -82,9 +83,12 @@ def id_set(n: int, seed: int) -> RouteSet:
     known = [_close_ids(shape, count, draw) for shape, count in zip(SHAPES, counts, strict=True)]
     taken = {name for names in known for name in names}
     for shape, names in zip(SHAPES, known, strict=True):
-        for name in names:
+        for number, name in enumerate(names):
             place = len(facts)
-            facts.append(Fact(f"{shape.name}: {name}", shape.learned.format(name), _answer(next(values))))
+            given = tuple(w.format(name) for w in shape.asked) if number < taught else ()
+            facts.append(Fact(f"{shape.name}: {name}", shape.learned.format(name), _answer(next(values)), given))
+            if given:
+                continue
             asked[IN_OTHER_WORDS] += _queries(f"{name}", [w.format(name) for w in shape.asked], place)
             asked[OTHER_CASE] += _queries(f"{name}", _put(shape, _other_case(shape, name), place), place)
             asked[OTHER_SPACING] += _queries(f"{name}", _put(shape, _other_spacing(name), place), place)
@@ -92,7 +96,7 @@ def id_set(n: int, seed: int) -> RouteSet:
             wordings = (shape.learned, *shape.asked)
             asked[UNKNOWN] += _queries(name, [wordings[turn % len(wordings)].format(name)], None)
     groups = [Group(name, queries) for name, queries in asked.items()]
-    return RouteSet("ids", facts, groups)
+    return RouteSet(f"ids, wordings of {taught} a kind given" if taught else "ids", facts, groups)
 
 
 def _queries(name: str, texts: Sequence[str], wanted: int | None) -> list[Query]:

@@ -116,6 +116,9 @@ class Sorted:
         self._runs: list[Run] = []
         self._waiting: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
+    def __len__(self) -> int:
+        return sum(len(codes) for codes, _ in (*self._runs, *self._waiting))
+
     def add(self, codes: NDArray[Any], numbers: NDArray[Any]) -> None:
         """Numbers must be higher than all that came before. They are sorted in when something is next looked for."""
         if len(codes):

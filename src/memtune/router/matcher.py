@@ -20,6 +20,7 @@ from memtune.router.index import Index
 from memtune.router.keys import NEVER, Keys
 from memtune.router.route import Owner
 from memtune.router.vectors import restored
+from memtune.router.ways import Ways
 from memtune.router.words import said, wanted
 
 _MANY = 4096
@@ -28,6 +29,12 @@ _SAMPLED = 65_536
 _LEFT_OUT = 64
 _READ = 50_000
 """Entries of word lists that one question may read."""
+_ABOUT = 64
+"""Wordings about one thing, at most, that are compared with what is asked of it."""
+_LIKELY = 0.1
+"""Share from which on it is worth a look whether a wording asks something else."""
+_TAUGHT = np.float32(0.98)
+"""Share of the fact that is asked for in a way which the wordings of other facts teach."""
 _MET = (OWN.index("met_key"), OWN.index("met_query"))
 _DIGITS = (OWN.index("digits_key"), OWN.index("digits_query"))
 
@@ -44,6 +51,8 @@ class Judged:
     digits: bool
     """Whether a number or id stands on one side only."""
     features: Floats
+    way: str = ""
+    """`same` or `other`: what the wordings of other facts teach of the way in which it is asked for."""
 
     def meets(self, share: float) -> bool:
         """Whether wording and question meet in nearly all their words, both ways."""
@@ -54,6 +63,7 @@ class Matcher:
     def __init__(self, config: RouterConfig, index: IndexConfig, encoder: Encoder, confirmer: Confirmer | None) -> None:
         self.config, self.encoder, self._confirmer = config, encoder, confirmer
         self.keys, self.evidence = Keys(), Evidence()
+        self.ways = Ways(self.keys, self.evidence)
         self._index = Index(encoder.width, index)
         self._waiting: list[tuple[NDArray[np.int64], Tensor, NDArray[np.bool_]]] = []
         """Keys whose vectors the index does not hold yet: their numbers, their segment's vectors, which of those."""
@@ -63,6 +73,7 @@ class Matcher:
     def add(self, segment: int, keys: Mapping[str, Tensor], kept: NDArray[np.bool_]) -> None:
         numbers = self.keys.add(segment, keys, kept)
         self.evidence.add(keys, kept)
+        self.ways.add(keys, kept, numbers)
         self._waiting.append((numbers, keys["vectors"], kept))
 
     def remove(self, numbers: NDArray[np.int64]) -> None:
@@ -95,7 +106,8 @@ class Matcher:
         return Query(said(text), self.encoder.encode([text])[0], form(text), wanted(text))
 
     def propose(self, query: Query, without: frozenset[int] = frozenset()) -> Proposed:
-        """The wordings that share the rarest words and those whose vectors are nearest, in turns; some left out."""
+        """The wordings that share the rarest words and those whose vectors are nearest, in turns; some left out. And
+        what other facts' wordings teach to be asked for, which many wordings of that kind may crowd out."""
         most = self.config.propose + min(len(without), _LEFT_OUT)
         by_words = self._by_words(query, most)
         by_vector = self._by_vector(query, most)
@@ -104,8 +116,19 @@ class Matcher:
         turns[0 : 2 * len(by_words) : 2], turns[1 : 2 * len(by_vector) : 2] = list(by_words), by_vector
         found = list(dict.fromkeys(key for key in turns.tolist() if key >= 0))
         found = [key for key in found if key not in without] if without else found
-        chosen = np.array(found[: self.config.propose], np.int64)
+        chosen = np.array([*self._taught(query, without), *found], np.int64)
+        chosen = np.array(list(dict.fromkeys(chosen.tolist()))[: self.config.propose], np.int64)
         return Proposed(chosen, np.array([by_words.get(key, 0.0) for key in chosen.tolist()], np.float32))
+
+    def _taught(self, query: Query, without: frozenset[int]) -> list[int]:
+        """Among the wordings that hold the rarest of the question's words, those that are known to ask the same."""
+        if not self.ways.teach:
+            return []
+        counts = self.keys.frequencies(query.words.hashes)
+        rarest = query.words.hashes[np.where(counts > 0, counts, np.iinfo(np.int64).max).argmin()]
+        about = self.keys.holding(int(rarest), _ABOUT)
+        about = about[[key not in without for key in about.tolist()]]
+        return about[self.ways.same(query, about)].tolist() if len(about) else []
 
     def _by_words(self, query: Query, most: int) -> dict[int, float]:
         hashes = query.words.hashes
@@ -145,10 +168,29 @@ class Matcher:
         groups = self.groups(proposed.keys)
         features = self._compared(query, proposed, groups)
         logits = self._confirmer.logits(features)
-        shares = self._confirmer.shares(logits, groups)
-        return self._by_fact(proposed.keys, features, shares[groups], logits.mean(0))
+        shares = self._confirmer.shares(logits, groups)[groups]
+        ranks = logits.mean(0)
+        ways = self._ways(query, proposed.keys, groups, shares)
+        if (ways == "same").any():
+            shares = np.where(ways == "same", np.maximum(shares, _TAUGHT), shares * (1 - _TAUGHT))
+            ranks = np.where(ways == "same", np.inf, ranks)
+        return self._by_fact(proposed.keys, features, np.where(ways == "other", 0, shares), ranks, ways)
 
-    def _by_fact(self, keys: NDArray[np.int64], features: Floats, shares: Floats, logits: Floats) -> list[Judged]:
+    def _ways(
+        self, query: Query, keys: NDArray[np.int64], groups: NDArray[np.int64], shares: Floats
+    ) -> NDArray[np.str_]:
+        """What is taught of each wording: `same` where it is so of one fact alone, `other`, or nothing."""
+        ways = np.full(len(keys), "", "<U5")
+        same = self.ways.same(query, keys)
+        if len(np.unique(groups[same])) == 1:
+            ways[same] = "same"
+        likely = np.flatnonzero((shares >= _LIKELY) & ~same)
+        ways[likely[self.ways.other(query, keys[likely])]] = "other"
+        return ways
+
+    def _by_fact(
+        self, keys: NDArray[np.int64], features: Floats, shares: Floats, ranks: Floats, ways: NDArray[np.str_]
+    ) -> list[Judged]:
         found: dict[Owner, list[int]] = defaultdict(list)
         barred: dict[Owner, float] = defaultdict(float)
         for place, key in enumerate(keys.tolist()):
@@ -159,10 +201,9 @@ class Matcher:
                 found[owner].append(place)
         judged = []
         for owner, places in found.items():
-            best = max(places, key=lambda place: float(logits[place]))
+            best = max(places, key=lambda place: float(ranks[place]))
             share = float(shares[best])
             digits = bool(features[best, list(_DIGITS)].any())
-            judged.append(
-                Judged(owner, int(keys[best]), share if share > barred[owner] else 0.0, digits, features[best])
-            )
+            share = share if share > barred[owner] else 0.0
+            judged.append(Judged(owner, int(keys[best]), share, digits, features[best], str(ways[best])))
         return sorted(judged, key=lambda j: (-j.share, -float(j.features[OWN.index("similar_and_told")])))

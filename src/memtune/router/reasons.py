@@ -11,6 +11,10 @@ def reason_for(judged: Judged) -> str:
     value = dict(zip(OWN, judged.features[: len(OWN)].tolist(), strict=True))
     if judged.digits:
         return "a number or id stands on one side only"
+    if judged.way == "same":
+        return "asked as wordings of other facts teach"
+    if judged.way == "other":
+        return "asks something else, as other facts about one thing teach"
     met = f"meets {value['met_key']:.0%} of the fact's words, {value['met_query']:.0%} of what is asked"
     if value["names_missing_in_query"] > 0.3:
         return f"{met}; a name is missing in the question"

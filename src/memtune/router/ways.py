@@ -1,0 +1,124 @@
+"""Ways of asking, learned from the memory's own wordings: what was said of one fact serves the others.
+
+- Two wordings of one fact teach that their frames ask the same. After "What is the price of the Kelvor?" and "How much
+  does the Kelvor cost?", the Zorblat's price is found by "How much does the Zorblat cost?".
+- Two facts about one thing teach that their frames ask different things. Where one firm has a founder and a founding
+  date, "Who founded Orbane?" is not answered with the date, though nothing else is known of Orbane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memtune.router.columns import Column, Sorted
+from memtune.router.evidence import Evidence
+from memtune.router.features import Query
+from memtune.router.frames import NOTHING, Bools, Codes, Wordings, both, frames_beside, frames_of_pairs
+from memtune.router.keys import FORMS, GIVEN, NEVER, Keys
+
+_TEACHERS = 64
+"""Wordings that taught two frames, at most, that are looked at."""
+_WITNESSES = 256
+"""Wordings of one frame, at most, among which things are looked for that have another fact in another frame."""
+
+
+class Ways:
+    def __init__(self, keys: Keys, evidence: Evidence) -> None:
+        self._keys, self._evidence = keys, evidence
+        self._same, self._said = Sorted(np.uint64), Sorted(np.uint64)
+        """Numbers of keys: under the two frames that they teach to be one; under their own frame."""
+        self._about = Column(np.uint64)
+
+    @property
+    def teach(self) -> bool:
+        """Whether any two wordings teach that they ask the same."""
+        return bool(len(self._same))
+
+    def add(self, keys: Mapping[str, Tensor], kept: Bools, numbers: NDArray[np.int64]) -> None:
+        """What the wordings of a segment teach."""
+        lengths = keys["lengths"].numpy()
+        of_kept = np.repeat(kept, lengths)
+        wordings = Wordings.of(
+            keys["words"].numpy().view(np.uint32)[of_kept],
+            keys["names"].numpy()[of_kept],
+            lengths[kept],
+            keys["wanted"].numpy()[kept],
+            keys["forms"].numpy()[kept],
+        )
+        if not len(numbers):
+            return
+        tags = keys["tags"].numpy()[kept] if "tags" in keys else np.full(len(numbers), GIVEN)
+        own = np.where(tags == GIVEN, wordings.without(wordings.names), NOTHING)
+        self._about.append(wordings.about())
+        self._said.add(own[own != NOTHING], numbers[own != NOTHING])
+        later, firsts = _beside_first(keys["rows"].numpy()[kept], (tags == GIVEN) | (tags == NEVER))
+        if len(later):
+            pairs = both(*frames_of_pairs(wordings.chosen(later), wordings.chosen(firsts)))
+            self._same.add(pairs[pairs != NOTHING], numbers[later[pairs != NOTHING]])
+
+    def same(self, query: Query, keys: NDArray[np.int64]) -> Bools:
+        """Which of these wordings ask the same as the question, as wordings of other facts teach."""
+        if not self.teach:
+            return np.zeros(len(keys), np.bool_)
+        pairs = both(*self._frames(query, keys))
+        return np.array([self._ask_the_same(*pair) for pair in zip(pairs, keys.tolist(), strict=True)], np.bool_)
+
+    def other(self, query: Query, keys: NDArray[np.int64]) -> Bools:
+        """Which of them ask something else, as facts about one thing teach."""
+        if not len(keys):
+            return np.zeros(0, np.bool_)
+        theirs = self._wordings(keys)
+        pairs = zip(self._frames(query, keys)[0], theirs.without(theirs.names), strict=True)
+        return np.array([a != b and self._ask_different_things(a, b) for a, b in pairs], np.bool_)
+
+    def _frames(self, query: Query, keys: NDArray[np.int64]) -> tuple[Codes, Codes]:
+        theirs = self._wordings(keys)
+        asked = Wordings.of(query.words.hashes, query.words.names, [len(query.words)], [query.wants], [_form(query)])
+        return frames_beside(asked, theirs)
+
+    def _wordings(self, keys: NDArray[np.int64]) -> Wordings:
+        return Wordings.of(
+            self._keys.words_of(keys),
+            self._evidence.names.gather(keys),
+            self._keys.word_counts(keys),
+            self._evidence.wanted(keys),
+            self._keys.forms_of(keys),
+        )
+
+    def _ask_the_same(self, pair: np.uint64, key: int) -> bool:
+        """Whether another fact teaches it, and no example of what must not fire is against it."""
+        if pair == NOTHING or self._keys.tag(key) == NEVER:
+            return False
+        own = self._keys.owner(key)
+        teachers = [t for t in self._alive(self._same, pair, _TEACHERS).tolist() if self._keys.owner(t) != own]
+        return bool(teachers) and all(self._keys.tag(teacher) != NEVER for teacher in teachers)
+
+    def _ask_different_things(self, one: np.uint64, other: np.uint64) -> bool:
+        """Whether some thing has two facts with different answers, one in each frame."""
+        if one == NOTHING or other == NOTHING:
+            return False
+        ours, theirs = (self._alive(self._said, frame, _WITNESSES) for frame in (one, other))
+        _, a, b = np.intersect1d(self._about.values[ours], self._about.values[theirs], return_indices=True)
+        answers = self._evidence.answers
+        return bool(len(a)) and bool((answers(ours[a]) != answers(theirs[b])).any())
+
+    def _alive(self, codes: Sorted, code: np.uint64, most: int) -> NDArray[np.int64]:
+        found = codes.find(code)[:most].astype(np.int64)
+        return found[self._keys.alive(found)]
+
+
+def _form(query: Query) -> int:
+    return FORMS.index(query.form)
+
+
+def _beside_first(rows: NDArray[np.int32], speaking: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places of all wordings but each fact's first, and of that first one."""
+    places = np.flatnonzero(speaking)
+    facts, first = np.unique(rows[places], return_index=True)
+    firsts = places[first][np.searchsorted(facts, rows[places])]
+    later = places != firsts
+    return places[later], firsts[later]

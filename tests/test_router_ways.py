@@ -1,0 +1,119 @@
+"""What was said of one fact serves the others: wordings that ask the same, and facts that ask different things."""
+
+from __future__ import annotations
+
+import pytest
+from routers import lexical
+
+from memtune.config import RouterConfig
+from memtune.router.entries import Entry, Wording, make_keys
+from memtune.router.keys import NEVER
+from memtune.router.route import Owner, Route
+from memtune.router.router import Router
+
+OTHER_WORDS = ("How much must I pay for a {}?", "{}: what does it go for?")
+MANY = [f"{a}{b}" for a in ("Zor", "Kel", "Bru", "Tam", "Wex") for b in ("blat", "vor", "dan", "mit", "phon", "lug")]
+
+
+def prices(taught: int, *, never: str = "", answers: tuple[str, ...] = ()) -> Router:
+    """Things with a price and a weight each; the other wordings are given for the first `taught`."""
+    entries = []
+    for number, name in enumerate(MANY):
+        question = f"What is the price of the {name}?"
+        given = [Wording(w.format(name)) for w in OTHER_WORDS] if number < taught else []
+        if never and number == 1:
+            given.append(Wording(never.format(name), NEVER))
+        price = answers[number] if answers else f"{number}.50 euros"
+        entries.append(Entry([Wording(question), *given], price, question))
+        weight = f"What is the weight of the {name}?"
+        entries.append(Entry([Wording(weight)], f"{number} kilos", weight))
+    return router_over(entries)
+
+
+def router_over(entries: list[Entry]) -> Router:
+    router = Router(RouterConfig(), encoder=lexical())
+    router.add(1, make_keys(entries, lexical(), "int8"))
+    return router
+
+
+def fired(route: Route) -> list[Owner]:
+    return [proposal.owner for proposal in route.confirmed]
+
+
+@pytest.mark.parametrize("wording", OTHER_WORDS)
+def test_a_wording_given_for_one_serves_all(wording: str) -> None:
+    taught, untaught = prices(1), prices(0)
+    asked = [(2 * n, wording.format(name)) for n, name in enumerate(MANY) if n]
+    assert [fired(taught.route(text)) for _, text in asked] == [[(1, row)] for row, _ in asked]
+    assert sum(bool(untaught.route(text).confirmed) for _, text in asked) < len(asked)
+    reasons = {p.reason for _, text in asked for p in taught.route(text).confirmed}
+    assert reasons == {"asked as wordings of other facts teach"}
+
+
+def test_things_that_nobody_learned_are_not_found_by_it() -> None:
+    router = prices(5)
+    for name in ("Quorax", "Zorblatt", "Kelvor 2", "Kel"):
+        assert not fired(router.route(OTHER_WORDS[0].format(name))), name
+
+
+def test_what_was_forgotten_teaches_no_more() -> None:
+    router = prices(1)
+    text = OTHER_WORDS[0].format(MANY[3])
+    assert fired(router.route(text)) == [(1, 6)]
+    router.remove([(1, 0)])
+    assert router.judge(text)[0].way == ""
+
+
+def test_a_fact_does_not_teach_itself() -> None:
+    router = prices(1)
+    own = frozenset(router.keys_in(OTHER_WORDS[0].format(MANY[0])))
+    assert all(judged.way != "same" for judged in router.judge(OTHER_WORDS[0].format(MANY[0]), without=own))
+
+
+def test_an_example_that_must_not_fire_speaks_against_a_wording() -> None:
+    text = OTHER_WORDS[0].format(MANY[3])
+    assert prices(1).judge(text)[0].way == "same"
+    assert prices(1, never=OTHER_WORDS[0]).judge(text)[0].way == ""
+
+
+def test_where_it_could_be_two_facts_nothing_is_taught() -> None:
+    """The same words were given for the price and for the weight."""
+    entries = []
+    for number, name in enumerate(MANY):
+        for kind in ("price", "weight"):
+            question = f"What is the {kind} of the {name}?"
+            given = [Wording(f"Figures for {name}?" if kind == "price" else f"For {name} figures?")] * (number < 2)
+            entries.append(Entry([Wording(question), *given], f"{kind} {number}", question))
+    assert all(judged.way == "" for judged in router_over(entries).judge(f"Figures for {MANY[5]}?"))
+
+
+def founders(*, alike: bool = False) -> Router:
+    """Firms with a founder, some of them with a founding date, the last with a date alone."""
+    entries = []
+    for number, name in enumerate(MANY):
+        who, when = f"Who founded {name}?", f"When was {name} founded?"
+        if number < len(MANY) - 1:
+            entries.append(Entry([Wording(who)], f"Person {number}", who))
+        if number % 3 == 0 or number == len(MANY) - 1:
+            entries.append(Entry([Wording(when)], f"Person {number}" if alike else f"in {1900 + number}", when))
+    return router_over(entries)
+
+
+def test_two_facts_about_one_thing_teach_that_they_ask_different_things() -> None:
+    judged = founders().judge(f"Who founded {MANY[-1]}?")
+    date = next(j for j in judged if j.owner == (1, founders().exact(f"When was {MANY[-1]} founded?")[1]))  # type: ignore[index]
+    assert (date.way, date.share) == ("other", 0.0)
+
+
+def test_facts_with_one_answer_teach_no_difference() -> None:
+    assert all(judged.way != "other" for judged in founders(alike=True).judge(f"Who founded {MANY[-1]}?"))
+
+
+def test_wordings_without_names_teach_nothing() -> None:
+    entries = [
+        Entry([Wording("What is the refund period?"), Wording("How long can I return things?")], "30 days", "x"),
+        Entry([Wording("What is the shipping time?")], "two days", "y"),
+    ]
+    router = router_over(entries)
+    assert not router.matcher.ways.teach
+    assert all(judged.way == "" for judged in router.judge("How long does it take to ship?"))
