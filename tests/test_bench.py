@@ -24,12 +24,12 @@ from memtune.bench import (
     scale,
     surfaces,
 )
-from memtune.bench.stats import Rate
 from memtune.cli import app
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.errors import ExtraMissing, UsageError
+from memtune.evaluate.stats import Rate
 
 FACTS = [Fact.from_row(row) for row in tiny.facts(10)]
 BOTH = Config().with_settings(["learn.kind=imprint+kv"])

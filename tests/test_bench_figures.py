@@ -11,10 +11,10 @@ import pytest
 from memtune.bench import data
 from memtune.bench.identity import other_prompts
 from memtune.bench.invented import invented, open_tasks, pair_tasks, use_tasks
-from memtune.bench.output import plain
-from memtune.bench.stats import Rate, Spread, figure
 from memtune.core.facts import Fact
 from memtune.errors import InputError, UsageError
+from memtune.evaluate.output import plain
+from memtune.evaluate.stats import Rate, Spread, figure
 
 
 def test_a_rate_has_wilsons_interval() -> None:

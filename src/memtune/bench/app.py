@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memtune.bench.output import publish, require_room, say
 from memtune.config import DEFAULT_MODEL, Config, replace
+from memtune.evaluate.output import publish, require_room, say
 
 if TYPE_CHECKING:
-    from memtune.bench.output import Result
     from memtune.core.backbone import Backbone
     from memtune.core.facts import Fact
+    from memtune.evaluate.output import Result
 
 app = typer.Typer(
     name="bench",

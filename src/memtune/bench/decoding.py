@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from memtune.bench import engine
-from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import Spread
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert
 from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Request
 from memtune.errors import UsageError
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import Spread
 
 _PROMPTS = 16
 

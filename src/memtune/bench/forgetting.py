@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from dataclasses import replace as change
 
 from memtune.bench import engine
-from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import Rate, Spread, figure
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import Rate, Spread, figure
 from memtune.model import MemoryModel
 
 _STEPS = 16

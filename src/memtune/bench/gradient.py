@@ -20,13 +20,13 @@ from torch import Tensor
 
 from memtune.bench.engine import answer_lengths, in_batches
 from memtune.bench.machine import Peak
-from memtune.bench.output import Say
-from memtune.bench.stats import Rate
 from memtune.config import DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.generate import Request, decode
 from memtune.errors import ExtraMissing
+from memtune.evaluate.output import Say
+from memtune.evaluate.stats import Rate
 
 RECALL = 0.99
 _WORTH_DECODING = 0.95

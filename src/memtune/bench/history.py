@@ -18,12 +18,12 @@ from typing import Any
 import torch
 
 from memtune.bench import readers
-from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import figure
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.experts import stack
 from memtune.core.facts import Fact
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import figure
 from memtune.history import History
 from memtune.memory import Memory
 from memtune.router.encoders import make_encoder

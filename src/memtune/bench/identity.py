@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from dataclasses import replace as change
 
 from memtune.bench import engine
-from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import Rate
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.generate import Request
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import Rate
 from memtune.model import MemoryModel
 
 _ASKING = (

@@ -13,13 +13,13 @@ from typing import Any
 from memtune.answering import Question
 from memtune.bench import engine
 from memtune.bench.invented import Invented, Task, open_tasks, pair_tasks, use_tasks
-from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import Rate, figure
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.generate import Request
 from memtune.core.kinds.kv import KeyValue
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import Rate, figure
 from memtune.model import MemoryModel
 
 FORMS, DTYPES = ("qa", "sentence"), ("backbone", "bfloat16", "float8")

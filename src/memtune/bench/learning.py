@@ -11,11 +11,11 @@ from pathlib import Path
 
 from memtune.bench import data, engine, gradient, reading
 from memtune.bench.machine import Peak, megabytes
-from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import Rate, Spread, figure
 from memtune.config import Config, replace
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import Rate, Spread, figure
 from memtune.model import MemoryModel
 
 KINDS = ("imprint", "kv", "imprint+kv")

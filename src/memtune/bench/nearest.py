@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memtune.bench.machine import MEGABYTE, give_back, mapped, megabytes, resident
-from memtune.bench.output import Say, Sheet, plain, silent
-from memtune.bench.stats import Rate
 from memtune.config import Config
 from memtune.errors import UsageError
+from memtune.evaluate.output import Say, Sheet, plain, silent
+from memtune.evaluate.stats import Rate
 from memtune.router import methods
 from memtune.router.encoders import make_encoder
 from memtune.router.entries import Entry, Wording, make_keys

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from memtune.bench import engine
-from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import Rate, Spread, figure
 from memtune.bench.surfaces import Surface, surfaces
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Request
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import Rate, Spread, figure
 from memtune.model import MemoryModel
 
 _TIMED = 64

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from memtune.bench.nearest import NearestResult
-from memtune.bench.output import Say, Sheet, silent
 from memtune.bench.route_data import COUNTERFACT, NEAR_MISSES, TOFU, Sets
 from memtune.bench.route_memory import Routed, RoutedMemory, Timing
 from memtune.bench.route_rivals import RIVALS, Make, Rival, as_rival, measure_rival
 from memtune.bench.route_sets import NONE, RIGHT, WRONG, Group, Query, RouteSet, outcome
-from memtune.bench.stats import Rate
 from memtune.config import Config
 from memtune.errors import ExtraMissing
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import Rate
 
 _NOTHING = "–"
 _UNCONTESTED = ", uncontested"

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from memtune.bench.route_data import NEAR_MISSES
 from memtune.bench.route_memory import Routed
 from memtune.bench.route_sets import RIGHT, WRONG, Group, Query, RouteSet, half, outcome
-from memtune.bench.stats import Rate
 from memtune.errors import ExtraMissing
+from memtune.evaluate.stats import Rate
 
 ALLOWED = 0.005
 """Near misses of the tuning half on which a rival may fire."""

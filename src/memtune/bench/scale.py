@@ -11,13 +11,13 @@ from pathlib import Path
 
 from memtune.bench import data, engine
 from memtune.bench.machine import Peak, give_back, megabytes, resident
-from memtune.bench.output import Say, Sheet, silent
-from memtune.bench.stats import Rate, Spread, figure
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.reports import LearnReport
 from memtune.errors import UsageError
+from memtune.evaluate.output import Say, Sheet, silent
+from memtune.evaluate.stats import Rate, Spread, figure
 from memtune.learning import Progress
 from memtune.model import MemoryModel
 

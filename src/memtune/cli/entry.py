@@ -15,6 +15,7 @@ from memtune.cli import (
     chat,
     demo,
     doctor,
+    evaluate,
     facts,
     forgetting,
     history,
@@ -44,6 +45,7 @@ command(app)(ask.explain)
 app.add_typer(facts.app, name="facts")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(router.app, name="router")
+command(app, "eval")(evaluate.eval_)
 command(app)(history.log)
 command(app)(history.show)
 command(app)(history.diff)

@@ -46,8 +46,8 @@ def require_room(out: Path | None) -> None:
         raise UsageError(f"--out {out}: its folder does not exist, or it is a folder itself")
 
 
-def publish(name: str, result: Result, context: Mapping[str, Any], out: Path | None) -> None:
-    """Print the tables and write the JSON."""
+def show(result: Result) -> None:
+    """Print the tables."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -55,6 +55,11 @@ def publish(name: str, result: Result, context: Mapping[str, Any], out: Path | N
         console.print(_drawn(sheet))
         if sheet.note:
             console.print(sheet.note, style="dim")
+
+
+def publish(name: str, result: Result, context: Mapping[str, Any], out: Path | None) -> None:
+    """Print the tables and write the JSON."""
+    show(result)
     if out is not None:
         document = {"benchmark": name, **plain(dict(context)), "result": plain(result)}
         out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

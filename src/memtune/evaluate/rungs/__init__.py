@@ -1,0 +1,47 @@
+"""The rungs of the ladder: ways of answering, one file each, by name.
+
+A rung is made once from what all of them share (`Workbench`) and then asked. What it has to tune, it tunes on
+`bench.tuning`, never on what it is asked.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Protocol
+
+from memtune.errors import UsageError
+from memtune.evaluate.cases import Case, Said
+from memtune.evaluate.workbench import Workbench
+
+RUNGS: dict[str, str] = {
+    "base": "memtune.evaluate.rungs.base:Base",
+    "memory": "memtune.evaluate.rungs.memory:WithMemory",
+    "lookup": "memtune.evaluate.rungs.lookup:Lookup",
+    "oracle": "memtune.evaluate.rungs.oracle:Oracle",
+}
+"""In the order in which tables show them; each is imported when it is asked for."""
+
+
+class Rung(Protocol):
+    """One way of answering."""
+
+    def answer(self, cases: Sequence[Case]) -> list[Said]:
+        """A reply to each, in order."""
+
+    def describe(self) -> str:
+        """What it is made of and what was tuned, in one line; empty where there is nothing to say."""
+
+
+def named(names: Sequence[str]) -> list[str]:
+    """These names, each known and none twice."""
+    for name in names:
+        if name not in RUNGS:
+            raise UsageError(f"no rung '{name}'", hint=f"there is: {', '.join(RUNGS)}")
+    return list(dict.fromkeys(names))
+
+
+def make(name: str, bench: Workbench) -> Rung:
+    module, _, kind = RUNGS[name].partition(":")
+    rung: Rung = getattr(importlib.import_module(module), kind)(bench)
+    return rung

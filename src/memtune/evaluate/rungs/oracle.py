@@ -1,0 +1,56 @@
+"""The right facts in the prompt, at the better of two places: what the backbone can do when it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from memtune.answering import Question
+from memtune.evaluate.cases import Case, Said
+from memtune.evaluate.scores import score
+from memtune.evaluate.workbench import Workbench
+
+
+class Oracle:
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+        rights = {place: self._right(place, bench.tuning) for place in PLACES}
+        self._place = max(rights, key=rights.__getitem__)
+
+    def answer(self, cases: Sequence[Case]) -> list[Said]:
+        return self._at(self._place, cases)
+
+    def describe(self) -> str:
+        return f"the facts asked for in the prompt, {self._place}"
+
+    def _right(self, place: str, cases: Sequence[Case]) -> int:
+        return sum(score(c, s).normalised for c, s in zip(cases, self._at(place, cases), strict=True)) if cases else 0
+
+    def _at(self, place: str, cases: Sequence[Case]) -> list[Said]:
+        return self._bench.ask(cases, lambda case: PLACES[place](self._told(case), case), memory=False)
+
+    def _told(self, case: Case) -> str:
+        facts = [self._bench.by_id[fact] for fact in case.facts if fact in self._bench.by_id]
+        return "\n".join(f"{fact.question} {fact.answer}" for fact in facts)
+
+
+def before(text: str, case: Case) -> Question:
+    """In front of the question."""
+    if not text:
+        return case.question
+    if isinstance(case.question, str):
+        return f"{text}\n\n{case.question}"
+    *earlier, last = case.question
+    return [*earlier, {**last, "content": f"{text}\n\n{last['content']}"}]
+
+
+def as_system(text: str, case: Case) -> Question:
+    """As system text, before what there is of it; a raw text has none."""
+    if not text or case.raw:
+        return before(text, case)
+    chat = [{"role": "user", "content": case.question}] if isinstance(case.question, str) else list(case.question)
+    if chat[0]["role"] == "system":
+        text, chat = f"{text}\n\n{chat[0]['content']}", chat[1:]
+    return [{"role": "system", "content": text}, *chat]
+
+
+PLACES: dict[str, Callable[[str, Case], Question]] = {"before the question": before, "as system text": as_system}
