@@ -117,3 +117,27 @@ def test_wordings_without_names_teach_nothing() -> None:
     router = router_over(entries)
     assert not router.matcher.ways.teach
     assert all(judged.way == "" for judged in router.judge("How long does it take to ship?"))
+
+
+GOODS = ("Zorblat lamp", "Kelvor table", "Mira chair", "Tambrus scale")
+
+
+def catalogue() -> Router:
+    """Goods whose names end in small words: all have a price, the first has a weight and another wording too."""
+    entries = []
+    for number, name in enumerate(GOODS):
+        question = f"What is the price of the {name}?"
+        given = [Wording(f"How much must I pay for the {name}?")] if not number else []
+        entries.append(Entry([Wording(question), *given], f"{40 + number} euros", question))
+    weight = f"What is the weight of the {GOODS[0]}?"
+    return router_over([*entries, Entry([Wording(weight)], "3 kilos", weight)])
+
+
+@pytest.mark.parametrize("name", GOODS[1:])
+def test_what_differs_between_two_wordings_counts_and_not_what_they_share(name: str) -> None:
+    router = catalogue()
+    assert fired(router.route(f"How much must I pay for the {name}?")) == [(1, GOODS.index(name))]
+    for text in (f"What is the weight of the {name}?", f"weight of the {name}"):
+        assert not fired(router.route(text))
+        price = next(j for j in router.judge(text) if j.owner == (1, GOODS.index(name)))
+        assert price.way == "other"

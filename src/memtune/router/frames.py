@@ -1,7 +1,8 @@
-"""Frames: what a wording asks, once the names are taken out, as one number a wording.
+"""What a wording asks, as one number a wording, so that ways of asking are compared whole.
 
-"How much does the Kelvor cost?" leaves *much, cost*, asked for a number. Frames are compared whole: a word more, or a
-name that only one of two wordings has, and they are others.
+Its *frame* is what is left without its names: "Who founded Orbane?" leaves *founded*, asked for a person. The *contrast*
+of two wordings that share a name is what each has and the other has not: "How much does the Kelvor lamp cost?" beside
+"What is the price of the Kelvor lamp?" leaves *much, cost* and *price*. A word more, and they are others.
 """
 
 from __future__ import annotations
@@ -45,12 +46,20 @@ class Wordings:
 
     def without(self, names: Bools) -> Codes:
         """A code for what each asks besides these names, whatever the order of its words."""
-        rest = self._sums(np.where(names, NOTHING, self.mixed))
-        return np.where(self._any(names) & self._any(~names), rest ^ (self.wanted * _MIX), NOTHING)
+        return np.where(self.reduced(np.logical_or, names), self.rest(names), NOTHING)
+
+    def rest(self, left_out: Bools) -> Codes:
+        """A code for all other words of each, and for the sort of thing it wants."""
+        sums = self.reduced(np.add, np.where(left_out, NOTHING, self.mixed))
+        return np.where(self.reduced(np.logical_or, ~left_out), sums ^ (self.wanted * _MIX), NOTHING)
 
     def about(self) -> Codes:
         """A code for all names in each."""
-        return self._sums(np.where(self.names, self.mixed, NOTHING))
+        return self.reduced(np.add, np.where(self.names, self.mixed, NOTHING))
+
+    def whole(self) -> Codes:
+        """A code for all words of each: the sum of those of the words."""
+        return self.reduced(np.add, self.mixed)
 
     def numbered(self) -> Codes:
         """Every word together with the number of its wording."""
@@ -63,15 +72,7 @@ class Wordings:
 
     @cached_property
     def mixed(self) -> Codes:
-        """A number for each word; their sums are codes."""
-        mixed = self.words.astype(np.uint64) * _MIX
-        return mixed ^ (mixed >> _SHIFT)
-
-    def _sums(self, values: Codes) -> Codes:
-        return self.reduced(np.add, values)
-
-    def _any(self, marks: Bools) -> Bools:
-        return self.reduced(np.logical_or, marks)
+        return mixed(self.words)
 
     def reduced(self, ufunc: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
         """Over the words of each; those without words give nothing."""
@@ -82,27 +83,59 @@ class Wordings:
         return found
 
 
-def frames_of_pairs(one: Wordings, other: Wordings) -> tuple[Codes, Codes]:
-    """The frames of each wording and the one beside it: what is left of both without the names that they share."""
+def mixed(words: NDArray[np.uint32]) -> Codes:
+    """A number for each word; their sums are codes."""
+    found = words.astype(np.uint64) * _MIX
+    return found ^ (found >> _SHIFT)
+
+
+def contrasts(one: Wordings, other: Wordings) -> Codes:
+    """For each wording and the one beside it, a code of what each has and the other has not; where they share a name."""
     own, theirs = one.numbered(), other.numbered()
+    shared = np.intersect1d(own, theirs)
     named = np.concatenate([own[one.names], theirs[other.names]])
-    shared = np.intersect1d(np.intersect1d(own, theirs), named)
-    return one.without(np.isin(own, shared)), other.without(np.isin(theirs, shared))
+    akin = np.zeros(len(one.lengths), np.bool_)
+    akin[(np.intersect1d(shared, named) >> _WORD).astype(np.int64)] = True
+    pairs = both(one.rest(np.isin(own, shared)), other.rest(np.isin(theirs, shared)))
+    return np.where(akin, pairs, NOTHING)
 
 
-def frames_beside(one: Wordings, others: Wordings) -> tuple[Codes, Codes]:
-    """The same for a single wording and many others: its frame beside each of them, and theirs."""
-    shared = one.words[:, None] == others.words[None, :]
-    shared &= one.names[:, None] | others.names[None, :]
-    beside = others.reduced(np.logical_or, shared)
-    rest = np.where(beside, NOTHING, one.mixed[:, None]).sum(0)
-    framed = beside.any(0) & ~beside.all(0)
-    own = np.where(framed, rest ^ (one.wanted * _MIX), NOTHING)
-    return own, others.without(shared.any(0))
+@dataclass(frozen=True)
+class Beside:
+    """One wording beside many others."""
+
+    one: Wordings
+    others: Wordings
+
+    @cached_property
+    def same(self) -> Bools:
+        found: Bools = self.one.words[:, None] == self.others.words[None, :]
+        return found
+
+    @cached_property
+    def named(self) -> Bools:
+        """Which of its words are names that each of the others has."""
+        named = self.same & (self.one.names[:, None] | self.others.names[None, :])
+        found: Bools = self.others.reduced(np.logical_or, named)
+        return found
+
+    def contrasts(self) -> Codes:
+        """As `contrasts` does for pairs."""
+        shared = self.others.reduced(np.logical_or, self.same)
+        own = np.where(shared.all(0), NOTHING, self._own(shared))
+        return np.where(self.named.any(0), both(own, self.others.rest(self.same.any(0))), NOTHING)
+
+    def frames(self) -> Codes:
+        """Its own frame, if the names that it shares with each of the others are its names."""
+        return np.where(self.named.any(0) & ~self.named.all(0), self._own(self.named), NOTHING)
+
+    def _own(self, left_out: Bools) -> Codes:
+        found: Codes = np.where(left_out, NOTHING, self.one.mixed[:, None]).sum(0) ^ (self.one.wanted * _MIX)
+        return found
 
 
 def both(one: Codes, other: Codes) -> Codes:
-    """A code for two frames in either order."""
+    """A code for two codes in either order."""
     low, high = np.minimum(one, other), np.maximum(one, other)
     mixed = (low * _MIX) ^ (high + (high >> _SHIFT))
     return np.where((one == NOTHING) | (other == NOTHING), NOTHING, mixed)

@@ -1,9 +1,10 @@
 """Ways of asking, learned from the memory's own wordings: what was said of one fact serves the others.
 
-- Two wordings of one fact teach that their frames ask the same. After "What is the price of the Kelvor?" and "How much
-  does the Kelvor cost?", the Zorblat's price is found by "How much does the Zorblat cost?".
-- Two facts about one thing teach that their frames ask different things. Where one firm has a founder and a founding
-  date, "Who founded Orbane?" is not answered with the date, though nothing else is known of Orbane.
+- Two wordings of one fact teach that what each has and the other has not asks the same. After "What is the price of the
+  Kelvor lamp?" and "How much does the Kelvor lamp cost?", the price of the Zorblat chair is found by "How much does the
+  Zorblat chair cost?".
+- Two facts about one thing teach that what they do not share asks different things. Where one firm has a founder and a
+  founding date, "Who founded Orbane?" is not answered with the date, though nothing else is known of Orbane.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from torch import Tensor
 from memtune.router.columns import Column, Sorted
 from memtune.router.evidence import Evidence
 from memtune.router.features import Query
-from memtune.router.frames import NOTHING, Bools, Codes, Wordings, both, frames_beside, frames_of_pairs
+from memtune.router.frames import NOTHING, Beside, Bools, Codes, Wordings, contrasts, mixed
 from memtune.router.keys import FORMS, GIVEN, NEVER, Keys
 
 _TEACHERS = 64
 """Wordings that taught two frames, at most, that are looked at."""
 _WITNESSES = 256
-"""Wordings of one frame, at most, among which things are looked for that have another fact in another frame."""
+"""Wordings, at most, among which things are looked for that have two facts."""
 
 
 class Ways:
     def __init__(self, keys: Keys, evidence: Evidence) -> None:
         self._keys, self._evidence = keys, evidence
         self._same, self._said = Sorted(np.uint64), Sorted(np.uint64)
-        """Numbers of keys: under the two frames that they teach to be one; under their own frame."""
-        self._about = Column(np.uint64)
+        """Numbers of keys: under the contrast that they teach to ask the same; under their own frame."""
+        self._about, self._whole = Column(np.uint64), Column(np.uint64)
 
     @property
     def teach(self) -> bool:
@@ -54,31 +55,38 @@ class Ways:
         tags = keys["tags"].numpy()[kept] if "tags" in keys else np.full(len(numbers), GIVEN)
         own = np.where(tags == GIVEN, wordings.without(wordings.names), NOTHING)
         self._about.append(wordings.about())
+        self._whole.append(wordings.whole())
         self._said.add(own[own != NOTHING], numbers[own != NOTHING])
         later, firsts = _beside_first(keys["rows"].numpy()[kept], (tags == GIVEN) | (tags == NEVER))
         if len(later):
-            pairs = both(*frames_of_pairs(wordings.chosen(later), wordings.chosen(firsts)))
+            pairs = contrasts(wordings.chosen(later), wordings.chosen(firsts))
             self._same.add(pairs[pairs != NOTHING], numbers[later[pairs != NOTHING]])
 
     def same(self, query: Query, keys: NDArray[np.int64]) -> Bools:
         """Which of these wordings ask the same as the question, as wordings of other facts teach."""
         if not self.teach:
             return np.zeros(len(keys), np.bool_)
-        pairs = both(*self._frames(query, keys))
+        pairs = self._beside(query, keys).contrasts()
         return np.array([self._ask_the_same(*pair) for pair in zip(pairs, keys.tolist(), strict=True)], np.bool_)
 
     def other(self, query: Query, keys: NDArray[np.int64]) -> Bools:
         """Which of them ask something else, as facts about one thing teach."""
         if not len(keys):
             return np.zeros(0, np.bool_)
-        theirs = self._wordings(keys)
-        pairs = zip(self._frames(query, keys)[0], theirs.without(theirs.names), strict=True)
-        return np.array([a != b and self._ask_different_things(a, b) for a, b in pairs], np.bool_)
+        beside = self._beside(query, keys)
+        frames = zip(beside.frames(), beside.others.without(beside.others.names), strict=True)
+        return np.array(
+            [
+                self._framed_otherwise(*pair) or self._contrasted(query, key)
+                for pair, key in zip(frames, keys.tolist(), strict=True)
+            ],
+            np.bool_,
+        )
 
-    def _frames(self, query: Query, keys: NDArray[np.int64]) -> tuple[Codes, Codes]:
-        theirs = self._wordings(keys)
-        asked = Wordings.of(query.words.hashes, query.words.names, [len(query.words)], [query.wants], [_form(query)])
-        return frames_beside(asked, theirs)
+    def _beside(self, query: Query, keys: NDArray[np.int64]) -> Beside:
+        form = FORMS.index(query.form)
+        asked = Wordings.of(query.words.hashes, query.words.names, [len(query.words)], [query.wants], [form])
+        return Beside(asked, self._wordings(keys))
 
     def _wordings(self, keys: NDArray[np.int64]) -> Wordings:
         return Wordings.of(
@@ -97,22 +105,40 @@ class Ways:
         teachers = [t for t in self._alive(self._same, pair, _TEACHERS).tolist() if self._keys.owner(t) != own]
         return bool(teachers) and all(self._keys.tag(teacher) != NEVER for teacher in teachers)
 
-    def _ask_different_things(self, one: np.uint64, other: np.uint64) -> bool:
+    def _framed_otherwise(self, one: np.uint64, other: np.uint64) -> bool:
         """Whether some thing has two facts with different answers, one in each frame."""
-        if one == NOTHING or other == NOTHING:
+        if one == other or NOTHING in (one, other):
             return False
         ours, theirs = (self._alive(self._said, frame, _WITNESSES) for frame in (one, other))
-        _, a, b = np.intersect1d(self._about.values[ours], self._about.values[theirs], return_indices=True)
+        return self._differ(ours, theirs, self._about.values[ours], self._about.values[theirs])
+
+    def _contrasted(self, query: Query, key: int) -> bool:
+        """Whether some thing has two facts with different answers whose wordings differ in the same words as these."""
+        asked, held = query.words.hashes, self._keys.words_of(np.array([key]))
+        one, other = np.setdiff1d(asked, held), np.setdiff1d(held, asked)
+        if not len(one) or not len(other):
+            return False
+        ours, theirs = self._holding_all(one), self._holding_all(other)
+        rests = (self._whole.values[keys] - mixed(words).sum() for keys, words in ((ours, one), (theirs, other)))
+        return self._differ(ours, theirs, *rests)
+
+    def _differ(self, ours: NDArray[np.int64], theirs: NDArray[np.int64], one: Codes, other: Codes) -> bool:
+        """Whether keys of equal codes, about the same names, lead to different answers."""
+        _, a, b = np.intersect1d(one, other, return_indices=True)
+        about = self._about.values
+        akin = (about[ours[a]] == about[theirs[b]]) & (about[ours[a]] != NOTHING)
         answers = self._evidence.answers
-        return bool(len(a)) and bool((answers(ours[a]) != answers(theirs[b])).any())
+        return bool((answers(ours[a[akin]]) != answers(theirs[b[akin]])).any()) if akin.any() else False
+
+    def _holding_all(self, words: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Wordings that hold all of these words, as far as those are found that hold the rarest."""
+        rarest = int(words[self._keys.frequencies(words).argmin()])
+        found = self._keys.holding(rarest, _WITNESSES)
+        return found[[set(words.tolist()) <= self._keys.words(key) for key in found.tolist()]]
 
     def _alive(self, codes: Sorted, code: np.uint64, most: int) -> NDArray[np.int64]:
         found = codes.find(code)[:most].astype(np.int64)
         return found[self._keys.alive(found)]
-
-
-def _form(query: Query) -> int:
-    return FORMS.index(query.form)
 
 
 def _beside_first(rows: NDArray[np.int32], speaking: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
