@@ -1,8 +1,8 @@
 """What a wording asks, as one number a wording, so that ways of asking are compared whole.
 
-Its *frame* is what is left without its names: "Who founded Orbane?" leaves *founded*, asked for a person. The *contrast*
-of two wordings that share a name is what each has and the other has not: "How much does the Kelvor lamp cost?" beside
-"What is the price of the Kelvor lamp?" leaves *much, cost* and *price*. A word more, and they are others.
+Its *frame* is what is left without its names: "Who founded Orbane?" leaves *founded*, asked for a person. The
+*contrast* of two wordings that share a name is what each has and the other has not: "How much does the Kelvor lamp
+cost?" beside "What is the price of the Kelvor lamp?" leaves *much, cost* and *price*. A word more, and they are others.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def mixed(words: NDArray[np.uint32]) -> Codes:
 
 
 def contrasts(one: Wordings, other: Wordings) -> Codes:
-    """For each wording and the one beside it, a code of what each has and the other has not; where they share a name."""
+    """For each wording and the one beside it, a code of what each has and the other has not, if they share a name."""
     own, theirs = one.numbered(), other.numbered()
     shared = np.intersect1d(own, theirs)
     named = np.concatenate([own[one.names], theirs[other.names]])
@@ -122,8 +122,9 @@ class Beside:
     def contrasts(self) -> Codes:
         """As `contrasts` does for pairs."""
         shared = self.others.reduced(np.logical_or, self.same)
+        there: Bools = np.logical_or.reduce(self.same, axis=0)
         own = np.where(shared.all(0), NOTHING, self._own(shared))
-        return np.where(self.named.any(0), both(own, self.others.rest(self.same.any(0))), NOTHING)
+        return np.where(self.named.any(0), both(own, self.others.rest(there)), NOTHING)
 
     def frames(self) -> Codes:
         """Its own frame, if the names that it shares with each of the others are its names."""
