@@ -141,3 +141,20 @@ def test_what_differs_between_two_wordings_counts_and_not_what_they_share(name: 
         assert not fired(router.route(text))
         price = next(j for j in router.judge(text) if j.owner == (1, GOODS.index(name)))
         assert price.way == "other"
+
+
+def test_a_given_wording_says_which_relation_it_is_not() -> None:
+    """Nobody has both a staff and a phone under the words asked; that staff means employees is known from one firm."""
+    entries = []
+    for number, name in enumerate(MANY):
+        people, phone = f"How many employees does {name} have?", f"What is the phone number of {name}?"
+        given = [Wording(f"{name}: number of staff?")] if number == 0 else []
+        if number % 3 != 2:
+            entries.append(Entry([Wording(people), *given], f"{number} people", people))
+        if number % 3:
+            entries.append(Entry([Wording(phone)], f"555 {number}", phone))
+    router = router_over(entries)
+    phones = {router.exact(f"What is the phone number of {name}?"): name for name in MANY[2::3]}
+    for owner, name in phones.items():
+        judged = next((j for j in router.judge(f"{name}: number of staff?") if j.owner == owner), None)
+        assert judged is None or judged.way == "other" or judged.share < 0.1, name

@@ -145,3 +145,24 @@ def test_a_reader_that_leaves_early_is_no_reason_to_complain() -> None:
         result = subprocess.run(command, stdout=broken, stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("ask --foo", "error: No such option: --foo\nhint: memtune ask --help\n"),
+        ("asc", "error: No such command 'asc'. Did you mean 'ask'?\nhint: memtune --help\n"),
+        ("facts show", "error: Missing argument 'ID'.\nhint: memtune facts show --help\n"),
+        ("bench lern", "error: No such command 'lern'. Did you mean 'learn'?\nhint: memtune bench --help\n"),
+        ("bench learn --n 0", "hint: memtune bench learn --help\n"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line(memtune, typed: str, said: str) -> None:
+    result = memtune(*typed.split())
+    assert result.exit_code == 2
+    assert result.stderr.endswith(said)
+    assert len(result.stderr.splitlines()) == 2
+
+
+def test_without_arguments_a_group_shows_its_help(memtune) -> None:
+    assert "Usage: memtune facts" in memtune("facts").output

@@ -26,10 +26,11 @@ from memtune.cli import (
     upkeep,
 )
 from memtune.cli.commands import command
-from memtune.cli.faults import INTERRUPTED, notice_ctrl_c, stopped_by_hand
+from memtune.cli.faults import INTERRUPTED, Commands, notice_ctrl_c, stopped_by_hand
 
 app = typer.Typer(
     name="memtune",
+    cls=Commands,
     help="Teach an open language model facts that it recalls word for word, and change nothing else.",
     epilog="Begin with `memtune demo`. `memtune COMMAND --help` explains one command.",
     no_args_is_help=True,

@@ -9,8 +9,10 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from memtune.errors import MemtuneError
 
@@ -59,6 +61,35 @@ def told_in_a_line(debug: bool) -> Iterator[None]:
         if debug:
             traceback.print_exc()
         raise typer.Exit(_tell(fault)) from None
+
+
+WrongUsage: type[Exception] = typer.BadParameter.__bases__[0]
+"""What typer raises for an option or a command that does not exist; it has no public name there."""
+
+
+class Commands(TyperGroup):
+    """Commands whose wrong usage is told in a line, like every other fault."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with usage_in_a_line():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with usage_in_a_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def usage_in_a_line() -> Iterator[None]:
+    try:
+        yield
+    except WrongUsage as fault:
+        told: Any = fault
+        if told.ctx is None or type(fault).__name__ == "NoArgsIsHelpError":
+            raise  # its message is the help
+        _say("error", told.format_message())
+        _say("hint", f"{told.ctx.command_path} --help")
+        raise typer.Exit(told.exit_code) from None
 
 
 def _tell(fault: Exception) -> int:

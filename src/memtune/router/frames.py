@@ -100,6 +100,12 @@ def contrasts(one: Wordings, other: Wordings) -> Codes:
     return np.where(akin, pairs, NOTHING)
 
 
+def frames_like(one: Wordings, other: Wordings) -> Codes:
+    """The frame of each wording, where the names of the one beside it are names in it too."""
+    own, theirs = one.numbered(), other.numbered()
+    return one.without(one.names | np.isin(own, theirs[other.names]))
+
+
 @dataclass(frozen=True)
 class Beside:
     """One wording beside many others."""

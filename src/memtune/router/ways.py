@@ -18,11 +18,13 @@ from torch import Tensor
 from memtune.router.columns import Column, Sorted
 from memtune.router.evidence import Evidence
 from memtune.router.features import Query
-from memtune.router.frames import NOTHING, Beside, Bools, Codes, Wordings, contrasts, mixed
+from memtune.router.frames import NOTHING, Beside, Bools, Codes, Wordings, contrasts, frames_like, mixed
 from memtune.router.keys import FORMS, GIVEN, NEVER, Keys
 
 _TEACHERS = 64
 """Wordings that taught two frames, at most, that are looked at."""
+_MEANINGS = 4
+"""Facts, at most, that say what a wording of theirs means."""
 _WITNESSES = 256
 """Wordings, at most, among which things are looked for that have two facts."""
 
@@ -32,7 +34,7 @@ class Ways:
         self._keys, self._evidence = keys, evidence
         self._same, self._said = Sorted(np.uint64), Sorted(np.uint64)
         """Numbers of keys: under the contrast that they teach to ask the same; under their own frame."""
-        self._about, self._whole = Column(np.uint64), Column(np.uint64)
+        self._frame, self._about, self._whole = Column(np.uint64), Column(np.uint64), Column(np.uint64)
 
     @property
     def teach(self) -> bool:
@@ -53,14 +55,18 @@ class Ways:
         if not len(numbers):
             return
         tags = keys["tags"].numpy()[kept] if "tags" in keys else np.full(len(numbers), GIVEN)
-        own = np.where(tags == GIVEN, wordings.without(wordings.names), NOTHING)
+        later, firsts = _beside_first(keys["rows"].numpy()[kept], (tags == GIVEN) | (tags == NEVER))
+        own = wordings.without(wordings.names)
+        if len(later):
+            pairs = wordings.chosen(later), wordings.chosen(firsts)
+            own[later] = frames_like(*pairs)
+            taught = contrasts(*pairs)
+            self._same.add(taught[taught != NOTHING], numbers[later[taught != NOTHING]])
+        own = np.where(tags == GIVEN, own, NOTHING)
+        self._frame.append(own)
         self._about.append(wordings.about())
         self._whole.append(wordings.whole())
         self._said.add(own[own != NOTHING], numbers[own != NOTHING])
-        later, firsts = _beside_first(keys["rows"].numpy()[kept], (tags == GIVEN) | (tags == NEVER))
-        if len(later):
-            pairs = contrasts(wordings.chosen(later), wordings.chosen(firsts))
-            self._same.add(pairs[pairs != NOTHING], numbers[later[pairs != NOTHING]])
 
     def same(self, query: Query, keys: NDArray[np.int64]) -> Bools:
         """Which of these wordings ask the same as the question, as wordings of other facts teach."""
@@ -77,7 +83,7 @@ class Ways:
         frames = zip(beside.frames(), beside.others.without(beside.others.names), strict=True)
         return np.array(
             [
-                self._framed_otherwise(*pair) or self._contrasted(query, key)
+                self._framed_otherwise(*pair) or self._contrasted(query, key) or self._meant_otherwise(*pair)
                 for pair, key in zip(frames, keys.tolist(), strict=True)
             ],
             np.bool_,
@@ -111,6 +117,13 @@ class Ways:
             return False
         ours, theirs = (self._alive(self._said, frame, _WITNESSES) for frame in (one, other))
         return self._differ(ours, theirs, self._about.values[ours], self._about.values[theirs])
+
+    def _meant_otherwise(self, one: np.uint64, other: np.uint64) -> bool:
+        """Whether facts that were given a wording of this frame are asked for in frames that ask something else."""
+        given = self._alive(self._said, one, _MEANINGS).tolist() if one != NOTHING else []
+        of_facts = self._keys.of([self._keys.owner(key) for key in given])
+        frames = set(self._frame.values[of_facts].tolist()) - {int(NOTHING), int(one)}
+        return int(other) not in frames and any(self._framed_otherwise(np.uint64(f), other) for f in frames)
 
     def _contrasted(self, query: Query, key: int) -> bool:
         """Whether some thing has two facts with different answers whose wordings differ in the same words as these."""
