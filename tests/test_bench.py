@@ -12,7 +12,6 @@ import torch
 from typer.testing import CliRunner
 
 from memtune.bench import (
-    data,
     decoding,
     forgetting,
     gradient,
@@ -22,13 +21,13 @@ from memtune.bench import (
     learning,
     recall,
     scale,
-    surfaces,
 )
 from memtune.cli import app
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.errors import ExtraMissing, UsageError
+from memtune.evaluate import surfaces, temporary
 from memtune.evaluate.stats import Rate
 
 FACTS = [Fact.from_row(row) for row in tiny.facts(10)]
@@ -53,7 +52,7 @@ def backbone() -> Backbone:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return data.write(FACTS, tmp_path / "facts.jsonl")
+    return temporary.write(FACTS, tmp_path / "facts.jsonl")
 
 
 def learn(backbone: Backbone, **given: object) -> learning.LearnResult:

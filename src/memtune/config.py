@@ -19,6 +19,14 @@ from memtune.errors import UnknownSetting, UsageError
 
 DEFAULT_MODEL = "bundled"
 KIND_NAMES = ("imprint", "kv")
+LADDER = ("base", "prompt", "rag", "memory", "memory+rag", "lookup", "oracle", "random")
+"""Ways of answering that an evaluation compares."""
+RACE = ("imprint", "peft-lora", "full-ft", "locft", "rag", "prompt", "lookup", "oracle", "grace")
+"""Ways of keeping facts that a race compares."""
+CASES = 200
+"""Cases of each form of asking, and facts of a race, at most."""
+UNRELATED = 64
+"""Prompts about other things that an evaluation compares with the plain model bit for bit."""
 
 
 class _Checked:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from memtune.core.facts import Fact, wording_hash
 from memtune.errors import InputError, UsageError
+from memtune.evaluate.temporary import write
 from memtune.ingest import files
 from memtune.ingest.readers import reader_for
 from memtune.ingest.rows import Problem
@@ -49,14 +49,6 @@ def draw(paths: Sequence[Path], n: int | None, seed: int) -> list[Fact]:
     if not distinct:
         raise InputError(f"{paths[0]}: there are no facts in it")
     return distinct
-
-
-def write(facts: Iterable[Fact], path: Path) -> Path:
-    """A JSONL file that `learn` reads."""
-    with path.open("w", encoding="utf-8") as file:
-        for fact in facts:
-            file.write(json.dumps(fact.to_row(), ensure_ascii=False) + "\n")
-    return path
 
 
 def write_some(paths: Sequence[Path], n: int, seed: int, keep: Callable[[Fact], None], to: Path) -> int:

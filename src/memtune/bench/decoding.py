@@ -19,6 +19,7 @@ from memtune.core.generate import Decoder, Request
 from memtune.errors import UsageError
 from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.stats import Spread
+from memtune.evaluate.temporary import learned
 
 _PROMPTS = 16
 
@@ -105,7 +106,7 @@ class _Kind:
 
 
 def _requests(backbone: Backbone, facts: Sequence[Fact], config: Config, kind: str) -> _Kind:
-    with engine.learned(backbone, facts, config, kind) as made:
+    with learned(backbone, facts, config, kind) as made:
         engine.require_learned(made.report, lambda report: kind == "kv" or report.learned == len(facts))
         answering = made.model.memory.answering
         found = [engine.handed(answering, f.question, [f.id]) for f in facts]

@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from dataclasses import replace as change
-from pathlib import Path
-from typing import TypeVar
-
-import torch
 
 from memtune.answering import Answering, Question
-from memtune.bench import data
-from memtune.config import Config, DecodeConfig
+from memtune.config import DecodeConfig
 from memtune.core.backbone import Backbone
-from memtune.core.experts import Expert, Kind
+from memtune.core.experts import Expert
 from memtune.core.facts import Fact
-from memtune.core.generate import Decoder, Reply, Request
+from memtune.core.generate import Request
 from memtune.core.reports import Answer, LearnReport
 from memtune.errors import MemtuneError
+from memtune.evaluate.identity import BATCH, in_batches, plain, replies, routed, same_as_plain
 from memtune.model import MemoryModel
 
-BATCH = 32
+__all__ = [
+    "BATCH", "answer_lengths", "ask", "ask_for", "by_answer_length", "cold", "decoding", "endless", "handed",
+    "in_batches", "longest_answer", "plain", "replies", "require_learned", "routed", "same_as_plain",
+]  # fmt: skip
 _SLACK = 8
 """Tokens that a reply may have beyond the longest answer before it is cut off."""
-
-T = TypeVar("T")
 
 
 def cold(backbone: Backbone) -> Backbone:
     """The same model without anything that an earlier run has prepared on it."""
     return Backbone(backbone.model, backbone.tokenizer, name=backbone.name)
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A memory that was just learned."""
-
-    model: MemoryModel
-    report: LearnReport
-    folder: Path
-
-
-@contextmanager
-def learned(
-    backbone: Backbone,
-    facts: Sequence[Fact],
-    config: Config,
-    kind: str | None = None,
-    *,
-    measure_reading: bool = False,
-) -> Iterator[Learned]:
-    """A memory of these facts, gone at the end. Facts that could not be learned are in its report."""
-    with tempfile.TemporaryDirectory(prefix="memtune-bench-") as name:
-        folder = Path(name) / "memory"
-        source = data.write(facts, Path(name) / "facts.jsonl")
-        with MemoryModel(backbone, folder, config=config) as model:
-            yield Learned(model, model.learn(source, kind=kind, measure_reading=measure_reading), folder)
 
 
 def longest_answer(backbone: Backbone, facts: Sequence[Fact]) -> int:
@@ -79,16 +48,6 @@ def decoding(backbone: Backbone, facts: Sequence[Fact], base: DecodeConfig | Non
     return change(base or DecodeConfig(), max_new_tokens=longest, batch_size=BATCH)
 
 
-def routed(answering: Answering, question: Question, *, raw: bool = False) -> Request:
-    """The question with the experts of the facts that the router confirms."""
-    experts: dict[str, list[Expert]] = {}
-    for proposal in answering.route(question).confirmed:
-        for name, expert in answering.experts(proposal.owner).items():
-            if proposal.recite or name != "imprint":
-                experts.setdefault(name, []).append(expert)
-    return Request(answering.prompt(question, raw=raw), experts)
-
-
 def handed(answering: Answering, question: Question, ids: Sequence[str], *, raw: bool = False) -> Request:
     """The question with the experts of these facts, whatever the router would say."""
     assert answering.folder is not None
@@ -100,11 +59,6 @@ def handed(answering: Answering, question: Question, ids: Sequence[str], *, raw:
     return Request(answering.prompt(question, raw=raw), experts)
 
 
-def plain(request: Request) -> Request:
-    """The same prompt without experts."""
-    return Request(request.prompt)
-
-
 @contextmanager
 def endless(backbone: Backbone) -> Iterator[None]:
     """While inside, no token ends a reply: all run to the same length."""
@@ -113,41 +67,6 @@ def endless(backbone: Backbone) -> Iterator[None]:
         yield
     finally:
         backbone.end_ids = ends
-
-
-def replies(
-    backbone: Backbone,
-    kinds: Sequence[Kind],
-    requests: Sequence[Request],
-    config: DecodeConfig,
-    *,
-    keep_logits: bool = False,
-) -> list[Reply]:
-    """Replies in batches that keep the given order."""
-    return [
-        reply
-        for part in in_batches(requests)
-        for reply in Decoder(backbone, kinds, part, config, keep_logits=keep_logits).finish()
-    ]
-
-
-def same_as_plain(answering: Answering, requests: Sequence[Request], config: DecodeConfig) -> list[bool]:
-    """For each request, whether its tokens and logits are the plain model's, bit for bit, in the same batch."""
-    backbone, kinds, same = answering.backbone, list(answering.kinds.values()), list[bool]()
-    for part in in_batches(requests):  # few logits are held at a time
-        on = replies(backbone, kinds, part, config, keep_logits=True)
-        off = replies(backbone, [], [plain(r) for r in part], config, keep_logits=True)
-        same += [_equal(a, b) for a, b in zip(on, off, strict=True)]
-    return same
-
-
-def _equal(a: Reply, b: Reply) -> bool:
-    return a.tokens == b.tokens and torch.equal(torch.stack(a.logits), torch.stack(b.logits))
-
-
-def in_batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def ask(

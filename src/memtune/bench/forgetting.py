@@ -14,6 +14,7 @@ from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.stats import Rate, Spread, figure
+from memtune.evaluate.temporary import learned
 from memtune.model import MemoryModel
 
 _STEPS = 16
@@ -63,7 +64,7 @@ def measure(
 ) -> ForgetResult:
     """Forget and update facts one by one, then look at `sample` of their neighbours (0 for all)."""
     say(f"learning {len(facts):,} facts")
-    with engine.learned(backbone, facts, config) as made:
+    with learned(backbone, facts, config) as made:
         model, draw = made.model, random.Random(seed)
         held = {f.id for f in model.facts()}
         shuffled = draw.sample([f for f in facts if f.id in held], len(held))

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from memtune.core.facts import Fact
-
-_ONSETS = "b br d dr f g gr h j k kl l m n p pr r s st t tr v w z".split()
-_VOWELS = "a e i o u a e i o u ai ei ou".split()
-_CODAS = ["", "", "", "l", "n", "r", "s", "m", "nd", "rk"]
+from memtune.evaluate.use.names import names
 
 
 @dataclass(frozen=True)
@@ -77,20 +74,6 @@ def invented(n: int, seed: int) -> list[Invented]:
         fact = Fact(f"invented-{i}", relation.question.format(s=subject), value, group=relation.field)
         made.append(Invented(fact, relation, subject))
     return made
-
-
-def names(draw: random.Random) -> Iterator[str]:
-    """Capitalised names of two or three syllables, never the same one twice."""
-    seen: set[str] = set()
-    while True:
-        name = "".join(_syllable(draw) for _ in range(draw.choice((2, 2, 3)))).capitalize()
-        if name not in seen:
-            seen.add(name)
-            yield name
-
-
-def _syllable(draw: random.Random) -> str:
-    return draw.choice(_ONSETS) + draw.choice(_VOWELS) + draw.choice(_CODAS)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from memtune.core.generate import Request
 from memtune.core.kinds.kv import KeyValue
 from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.stats import Rate, figure
+from memtune.evaluate.temporary import learned
 from memtune.model import MemoryModel
 
 FORMS, DTYPES = ("qa", "sentence"), ("backbone", "bfloat16", "float8")
@@ -133,7 +134,7 @@ class _Bench:
     def setting(self, config: Config, form: str, dtype: str, tasks: Sequence[Task]) -> Setting:
         self.say(f"kv rows: {form}, {dtype}")
         config = config.with_settings([f"kv.form={form}", f"kv.dtype={dtype}"])
-        with engine.learned(self.backbone, self.facts, config, "kv") as made:
+        with learned(self.backbone, self.facts, config, "kv") as made:
             texts = [KeyValue(config).text(f) for f in self.facts]
             rows = self.backbone.tokenizer(texts, add_special_tokens=False)["input_ids"]
             asked = self.ask(made.model, config, tasks)
@@ -141,7 +142,7 @@ class _Bench:
 
     def kind(self, config: Config, kind: str, tasks: Sequence[Task]) -> KindUse:
         self.say(f"kind {kind}")
-        with engine.learned(self.backbone, self.facts, config, kind, measure_reading=True) as made:
+        with learned(self.backbone, self.facts, config, kind, measure_reading=True) as made:
             engine.require_learned(made.report, lambda r: kind == "kv" or r.learned == len(self.facts))
             report = made.report
             return KindUse(

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from dataclasses import replace as change
 from pathlib import Path
 
-from memtune.bench import data, engine, gradient, reading
+from memtune.bench import engine, gradient, reading
 from memtune.bench.machine import Peak, megabytes
 from memtune.config import Config, replace
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.stats import Rate, Spread, figure
+from memtune.evaluate.temporary import write
 from memtune.model import MemoryModel
 
 KINDS = ("imprint", "kv", "imprint+kv")
@@ -188,7 +189,7 @@ def _learn(backbone: Backbone, facts: Sequence[Fact], config: Config, method: st
     kind, full, _ = method.partition(_FULL)
     config = change(config, learn=replace(config.learn, kind=kind, proof="full" if full else config.learn.proof))
     with tempfile.TemporaryDirectory(prefix="memtune-bench-") as name:
-        source = data.write(facts, Path(name) / "facts.jsonl")
+        source = write(facts, Path(name) / "facts.jsonl")
         fresh, peak = engine.cold(backbone), Peak()
         with MemoryModel(fresh, Path(name) / "memory", config=config) as model:
             start = time.perf_counter()

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 
 from memtune.bench import engine
-from memtune.bench.surfaces import Surface, surfaces
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Request
 from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.stats import Rate, Spread, figure
+from memtune.evaluate.surfaces import Surface, surfaces
+from memtune.evaluate.temporary import learned
 from memtune.model import MemoryModel
 
 _TIMED = 64
@@ -98,7 +99,7 @@ def measure(
     """Learn all facts in one memory; ask all in the learned wording, and `sample` of them (0: all) elsewhere."""
     say(f"learning {len(facts):,} facts")
     drawn = random.Random(seed).sample(list(facts), min(sample or len(facts), len(facts)))
-    with engine.learned(backbone, facts, config) as made:
+    with learned(backbone, facts, config) as made:
         failed = {f.id: f.reason for f in made.report.failed}
         result = RecallResult(len(facts), config.learn.kind, failed, made.report.seconds)
         for n, surface in enumerate(only or surfaces(backbone)):

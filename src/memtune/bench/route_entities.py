@@ -9,9 +9,9 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from memtune.bench.invented import names
 from memtune.bench.route_sets import Group, Query, RouteSet
 from memtune.core.facts import Fact
+from memtune.evaluate.use.names import names
 
 FACTS_EACH = 5
 _LACKING_EACH, _UNHEARD_EACH = 2, 2

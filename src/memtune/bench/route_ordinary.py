@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from memtune.bench.invented import names
 from memtune.bench.route_sets import Group, Query
 from memtune.errors import InputError
+from memtune.evaluate.use.names import names
 from memtune.ingest import files
 
 PASSAGES, OPENINGS, INSTRUCTIONS = "passages", "chat openings", "instructions"

@@ -20,6 +20,7 @@ from memtune.cli import (
     forgetting,
     history,
     inbox,
+    lab,
     learn,
     router,
     transfer,
@@ -46,7 +47,12 @@ command(app)(ask.explain)
 app.add_typer(facts.app, name="facts")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(router.app, name="router")
+app.add_typer(lab.data, name="data")
 command(app, "eval")(evaluate.eval_)
+command(app)(evaluate.compare)
+command(app)(evaluate.recipe)
+command(app)(evaluate.sweep)
+app.add_typer(lab.app, name="lab")
 command(app)(history.log)
 command(app)(history.show)
 command(app)(history.diff)

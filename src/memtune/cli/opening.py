@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from memtune.errors import UsageError
 
 if TYPE_CHECKING:
     from memtune.config import Config, TransferConfig
     from memtune.core.facts import Fact
+    from memtune.evaluate.card import Card
+    from memtune.evaluate.check import DataReport
+    from memtune.evaluate.compare.race import Race
+    from memtune.evaluate.lab.capacity import Capacity
+    from memtune.evaluate.lab.retention import Retention
+    from memtune.evaluate.output import Sheet
+    from memtune.evaluate.recipe import Recipe, Step
+    from memtune.evaluate.roles import Contamination
+    from memtune.evaluate.run import Evaluation
+    from memtune.evaluate.sweep import Sweep
+    from memtune.evaluate.use.measure import Use
     from memtune.history import History
     from memtune.inbox import Inbox
     from memtune.life import Life
@@ -101,3 +115,127 @@ def open_inbox(memory: Path) -> Inbox:
 
     with open_folder(memory) as folder:
         return Inbox(folder.path, InboxConfig())
+
+
+# ---- evaluation -----------------------------------------------------------------------------------------------------
+
+
+def use_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def new_memory(model: str, memory: Path, config: Config) -> closing[MemoryModel]:
+    """A model with a memory that is yet to be made."""
+    from memtune.store import MemoryFolder
+
+    if MemoryFolder.exists(memory):
+        raise UsageError(f"there is a memory at {memory}", hint="name a new folder with --memory DIR")
+    return closing(load_model(model, memory, config))
+
+
+def evaluate(model: MemoryModel, **options: Any) -> Evaluation:
+    from memtune.evaluate import run
+
+    return run.evaluate(model, **options)
+
+
+def race(
+    model: MemoryModel, facts: str, contenders: Sequence[str], *, data: Path | None, texts: Sequence[Path],
+    seed: int, **options: Any,
+) -> Race:  # fmt: skip
+    from memtune.evaluate import files
+    from memtune.evaluate.compare.race import race as run
+
+    rows = files.facts_from(facts, model.config)
+    cases, read = files.cases_from(rows, data, seed), files.texts_from(texts)
+    return run(model.backbone, rows, contenders, config=model.config, cases=cases, texts=read, seed=seed, **options)
+
+
+def recipe(model: MemoryModel, facts: str, **options: Any) -> tuple[Recipe, Iterator[Step]]:
+    from memtune.evaluate.recipe import Recipe, follow
+
+    found = Recipe()
+    return found, follow(model, facts, found, **options)
+
+
+def sweep(model: MemoryModel, facts: str, grid: Mapping[str, Sequence[str]], *, max_n: int, **options: Any) -> Sweep:
+    from memtune.evaluate import files
+    from memtune.evaluate.sweep import sweep as run
+
+    rows = files.facts_from(facts, model.config)
+    return run(model.backbone, rows, grid, config=model.config, sample=max_n, **options)
+
+
+def use(model: MemoryModel, **options: Any) -> Use:
+    from memtune.evaluate.use.measure import use as run
+
+    return run(model.backbone, model.config, **options)
+
+
+def retention(model: MemoryModel, facts: str, **options: Any) -> Retention:
+    from memtune.evaluate import files
+    from memtune.evaluate.lab.retention import retention as run
+
+    return run(model.backbone, files.facts_from(facts, model.config), config=model.config, **options)
+
+
+def capacity(model: MemoryModel, **options: Any) -> Capacity:
+    from memtune.evaluate.lab.capacity import capacity as run
+
+    return run(model.backbone, config=model.config, **options)
+
+
+def check_data(facts: str, model: MemoryModel | None, **options: Any) -> DataReport:
+    from memtune.evaluate.check import check_data as run
+
+    return run(facts, model=model, **options)
+
+
+def contained(facts: str, against: Path) -> Contamination:
+    from memtune.evaluate.roles import contained as run
+
+    return run(facts, against)
+
+
+def card_of(found: Evaluation, model: MemoryModel, **context: Any) -> Card:
+    from memtune.evaluate.present import card_of as make
+
+    return make(found, model, **context)
+
+
+def card_of_race(found: Race, **context: Any) -> Card:
+    from memtune.evaluate.present import card_of_race as make
+
+    return make(found, **context)
+
+
+def require_card_folder(out: Path, replace: bool) -> None:
+    from memtune.evaluate.card import require_folder
+
+    require_folder(out, replace=replace)
+
+
+def write_card(card: Card, out: Path, replace: bool) -> list[Path]:
+    from memtune.evaluate.card import write_card as write
+
+    return write(card, out, replace=replace)
+
+
+def as_plain(found: Any) -> Any:
+    from memtune.evaluate.output import plain
+
+    return plain(found)
+
+
+def show(sheets: Sequence[Sheet]) -> None:
+    from memtune.evaluate.output import show_sheets
+
+    show_sheets(sheets)
+
+
+def today() -> str:
+    from datetime import date
+
+    return date.today().isoformat()

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from memtune.evaluate import rungs
-from memtune.evaluate.cases import Case, Said
+from memtune.evaluate.cases import LEARNED, Case, Said
 from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.scores import Figures, Score, score
+from memtune.evaluate.stats import Spread
+from memtune.evaluate.timing import time_to_first_token
 from memtune.evaluate.workbench import Workbench
 
 _ORDER = ("exact", "normalised", "F1", "abstained", "wrong of given", "fired", "prompt tokens", "tokens/s", "ms")
@@ -31,6 +33,8 @@ class Ladder:
     judged: dict[str, list[Judged]] = field(default_factory=dict)
     about: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    first_token: dict[str, Spread] = field(default_factory=dict)
+    """Seconds until the first token of a reply, by rung: a learned wording asked alone."""
 
     @property
     def forms(self) -> list[str]:
@@ -45,18 +49,30 @@ class Ladder:
 
     def to_json(self) -> dict[str, object]:
         return {
-            "rungs": {rung: {form: self.figures(rung, form) for form in self.forms} for rung in self.judged},
+            "rungs": {
+                rung: {form: self.figures(rung, form) for form in self.forms if self.of(rung, form)}
+                for rung in self.judged
+            },
             "about": self.about,
+            "first_token_seconds": self.first_token,
             "seconds": {rung: round(seconds, 2) for rung, seconds in self.seconds.items()},
         }
 
     def sheets(self) -> list[Sheet]:
-        return [self._sheet(form) for form in self.forms]
+        return [*(self._sheet(form) for form in self.forms), self._rungs()]
 
     def _sheet(self, form: str) -> Sheet:
         n = len(self.of(next(iter(self.judged)), form))
         rows = [[rung, *_cells(self.figures(rung, form))] for rung in self.judged]
         return Sheet(f"{form}, n = {n:,}", ["rung", *_ORDER], rows)
+
+    def _rungs(self) -> Sheet:
+        rows = [
+            [rung, f"{1000 * self.first_token[rung].median:.1f}" if rung in self.first_token else "–",
+             f"{self.seconds[rung]:.1f}", self.about[rung]]
+            for rung in self.judged
+        ]  # fmt: skip
+        return Sheet("What the rungs are", ["rung", "first token ms", "seconds in all", "about"], rows)
 
 
 def _cells(found: Figures) -> list[str]:
@@ -78,4 +94,7 @@ def climb(bench: Workbench, cases: Sequence[Case], names: Iterable[str], say: Sa
         ladder.judged[name] = [Judged(c, s, score(c, s)) for c, s in zip(cases, said, strict=True)]
         ladder.about[name] = rung.describe()
         ladder.seconds[name] = time.perf_counter() - begin
+        first = time_to_first_token(bench, rung, [case for case in cases if case.form == LEARNED])
+        if first is not None:
+            ladder.first_token[name] = first
     return ladder

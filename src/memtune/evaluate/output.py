@@ -46,12 +46,12 @@ def require_room(out: Path | None) -> None:
         raise UsageError(f"--out {out}: its folder does not exist, or it is a folder itself")
 
 
-def show(result: Result) -> None:
+def show_sheets(sheets: Sequence[Sheet]) -> None:
     """Print the tables."""
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for sheet in result.sheets():
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    for sheet in sheets:
         console.print(_drawn(sheet))
         if sheet.note:
             console.print(sheet.note, style="dim")
@@ -59,7 +59,7 @@ def show(result: Result) -> None:
 
 def publish(name: str, result: Result, context: Mapping[str, Any], out: Path | None) -> None:
     """Print the tables and write the JSON."""
-    show(result)
+    show_sheets(result.sheets())
     if out is not None:
         document = {"benchmark": name, **plain(dict(context)), "result": plain(result)}
         out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

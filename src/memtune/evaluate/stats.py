@@ -7,8 +7,11 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 _Z = 1.959964
 """Of the standard normal: intervals hold 95 %."""
+_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,39 @@ class Spread:
         return f"{figure(self.median)} ({figure(self.low)}–{figure(self.high)})"
 
 
+@dataclass(frozen=True)
+class Mean:
+    """Of shares between 0 and 1, with a bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Iterable[float], seed: int = 0) -> Mean | None:
+        """None where there is nothing to take the mean of.
+
+        Half a value is added at 0 and half at 1, so that many equal values do not pass for certainty.
+        """
+        seen = np.fromiter(values, dtype=np.float64)
+        if not len(seen):
+            return None
+        levels, counts = np.unique(np.concatenate([seen, [0.0, 1.0]]), return_counts=True)
+        weights = counts - 0.5 * ((levels == 0) | (levels == 1))
+        rng = np.random.default_rng(seed)
+        draws = rng.multinomial(len(seen), weights / weights.sum(), size=_RESAMPLES) @ levels / len(seen)
+        value, (low, high) = float(seen.mean()), np.quantile(draws, [0.025, 0.975]).tolist()
+        return cls(value, min(low, value), max(high, value), len(seen))
+
+    @property
+    def brief(self) -> str:
+        return f"{percent(self.value)} % [{percent(self.low)}, {percent(self.high)}]"
+
+    def __str__(self) -> str:
+        return f"{self.brief} of {self.n:,}"
+
+
 def percent(share: float) -> str:
     """One digit behind the point, two where all but a few hit."""
     return f"{100 * share:.2f}" if 0.99 <= share < 0.99995 else f"{100 * share:.1f}"
@@ -83,3 +119,17 @@ def figure(value: float) -> str:
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in points of a hundred, with its sign."""
+    if math.isnan(difference):
+        return "none asked"
+    return f"{100 * difference:+.1f}".replace("-", "\u2212") if abs(difference) >= 0.0005 else "0.0"
+
+
+def probability(p: float) -> str:
+    """Four digits at most: resampling cannot tell smaller ones apart."""
+    if p < 0.00015:
+        return "< 0.0002"
+    return f"{p:.4f}" if p < 0.01 else f"{p:.2f}" if p >= 0.095 else f"{p:.3f}"

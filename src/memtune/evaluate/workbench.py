@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from typing import cast
+from typing import TypeVar, cast
 
 from memtune.answering import Question
 from memtune.config import DecodeConfig
@@ -21,7 +22,7 @@ _SLACK = 16
 """Tokens that a reply may have beyond the longest right answer."""
 _BATCH = 32
 
-Ask = Callable[[list[Question], DecodeConfig, bool], list[Answer]]
+T = TypeVar("T")
 
 
 @dataclasses.dataclass
@@ -32,6 +33,15 @@ class Workbench:
     facts: Sequence[Fact]
     tuning: Sequence[Case] = ()
     seed: int = 0
+    longest_reply: int | None = None
+    """Tokens that replies may have, where not the longest right answer decides."""
+    _once: dict[str, object] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def once(self, name: str, work: Callable[[], T]) -> T:
+        """What rungs share and one of them has to work out, such as a tuned prompt."""
+        if name not in self._once:
+            self._once[name] = work()
+        return cast(T, self._once[name])
 
     @property
     def backbone(self) -> Backbone:
@@ -45,8 +55,35 @@ class Workbench:
         """Greedy, with room for the longest right answer."""
         answers = [answer for case in cases for answer in case.answers] or [fact.answer for fact in self.facts[:64]]
         spelled = self.backbone.tokenizer(answers or ["."], add_special_tokens=False)["input_ids"]
-        longest = max(map(len, spelled)) + _SLACK
+        longest = self.longest_reply or max(map(len, spelled)) + _SLACK
         return dataclasses.replace(self.model.config.decode, max_new_tokens=longest, batch_size=_BATCH)
+
+    @contextmanager
+    def replies_of(self, tokens: int) -> Iterator[None]:
+        """While inside, no reply is longer than this."""
+        before, self.longest_reply = self.longest_reply, tokens
+        try:
+            yield
+        finally:
+            self.longest_reply = before
+
+    def tokens(self, question: Question, raw: bool) -> int:
+        """How many the model would read."""
+        if raw:
+            return len(self.backbone.template.raw(str(question)).ids)
+        chat = [{"role": "user", "content": question}] if isinstance(question, str) else question
+        return len(self.backbone.template.render(chat).ids)
+
+    def fitted(
+        self, case: Case, put: Callable[[Sequence[T]], Question], parts: Sequence[T]
+    ) -> tuple[Question, Sequence[T]]:
+        """The case put with these parts, the last of them left out until the model's context holds it and a reply."""
+        room = self.backbone.context - self.decoding([case]).max_new_tokens
+        for n in range(len(parts), 0, -1):
+            question = put(parts[:n])
+            if self.tokens(question, case.raw) <= room:
+                return question, parts[:n]
+        return put([]), []
 
     def ask(
         self, cases: Sequence[Case], put: Callable[[Case], Question], *, memory: bool, **decode: object

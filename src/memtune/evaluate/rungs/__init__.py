@@ -2,6 +2,10 @@
 
 A rung is made once from what all of them share (`Workbench`) and then asked. What it has to tune, it tunes on
 `bench.tuning`, never on what it is asked.
+
+`describe` names the setting of the information that a rung has. *Parameters only*: nothing is looked up. *Offline
+retrieval*: from a store that was made beforehand and stands still. *Online retrieval*: from a store that is read at the
+version at which it stands when the question comes.
 """
 
 from __future__ import annotations
@@ -16,9 +20,13 @@ from memtune.evaluate.workbench import Workbench
 
 RUNGS: dict[str, str] = {
     "base": "memtune.evaluate.rungs.base:Base",
+    "prompt": "memtune.evaluate.rungs.prompt:Prompted",
+    "rag": "memtune.evaluate.rungs.rag:Rag",
     "memory": "memtune.evaluate.rungs.memory:WithMemory",
+    "memory+rag": "memtune.evaluate.rungs.memory_rag:MemoryThenRag",
     "lookup": "memtune.evaluate.rungs.lookup:Lookup",
     "oracle": "memtune.evaluate.rungs.oracle:Oracle",
+    "random": "memtune.evaluate.rungs.random:RandomWeights",
 }
 """In the order in which tables show them; each is imported when it is asked for."""
 

@@ -16,4 +16,4 @@ class Base:
         return self._bench.ask(cases, lambda case: case.question, memory=False)
 
     def describe(self) -> str:
-        return "the backbone alone"
+        return "the backbone alone (parameters only)"

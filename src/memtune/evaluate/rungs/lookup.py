@@ -19,10 +19,11 @@ class Lookup:
 
     def _one(self, case: Case) -> Said:
         begin = time.perf_counter()
-        found = [self._serving.describe(p.owner)[0] for p in self._serving.route(case.question).confirmed]
+        confirmed = [p.owner for p in self._serving.route(case.question).confirmed if self._serving.in_force(p.owner)]
+        found = [self._serving.describe(owner)[0] for owner in confirmed]
         ids = [fact for fact in dict.fromkeys(found) if fact in self._bench.by_id]
         text = " ".join(self._bench.by_id[fact].answer for fact in ids)
         return Said(text, not ids, tuple(ids), bool(ids), seconds=time.perf_counter() - begin)
 
     def describe(self) -> str:
-        return "the same router, the stored string printed"
+        return "the same router, the stored string printed (online retrieval); what it reaches is not knowledge"

@@ -16,4 +16,7 @@ class WithMemory:
         return self._bench.ask(cases, lambda case: case.question, memory=True, unknown="abstain")
 
     def describe(self) -> str:
-        return "the memory through its router; what no fact answers is not answered (decode.unknown=abstain)"
+        return (
+            "the memory through its router; what no fact answers is not answered, decode.unknown=abstain (online "
+            "retrieval, of experts: no text is added to the prompt)"
+        )

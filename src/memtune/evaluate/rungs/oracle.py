@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from memtune.answering import Question
+from memtune.core.prompts import Message
 from memtune.evaluate.cases import Case, Said
-from memtune.evaluate.scores import score
+from memtune.evaluate.rungs.tuning import best, reached, sample
 from memtune.evaluate.workbench import Workbench
 
 
 class Oracle:
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        rights = {place: self._right(place, bench.tuning) for place in PLACES}
-        self._place = max(rights, key=rights.__getitem__)
+        cases = sample(bench.tuning)
+        tried = {place: reached(cases, self._at(place, cases)) for place in PLACES}
+        self._place, self._reached = best(tried)
 
     def answer(self, cases: Sequence[Case]) -> list[Said]:
         return self._at(self._place, cases)
 
     def describe(self) -> str:
-        return f"the facts asked for in the prompt, {self._place}"
-
-    def _right(self, place: str, cases: Sequence[Case]) -> int:
-        return sum(score(c, s).normalised for c, s in zip(cases, self._at(place, cases), strict=True)) if cases else 0
+        return f"the facts asked for in the prompt, {self._place} (offline retrieval without a fault){self._reached}"
 
     def _at(self, place: str, cases: Sequence[Case]) -> list[Said]:
         return self._bench.ask(cases, lambda case: PLACES[place](self._told(case), case), memory=False)
@@ -54,3 +53,9 @@ def as_system(text: str, case: Case) -> Question:
 
 
 PLACES: dict[str, Callable[[str, Case], Question]] = {"before the question": before, "as system text": as_system}
+
+
+def with_turns(turns: Sequence[Message], chat: Sequence[Message]) -> list[Message]:
+    """Turns before what a chat begins with, behind its system text."""
+    first = 1 if chat[0]["role"] == "system" else 0
+    return [*chat[:first], *turns, *chat[first:]]

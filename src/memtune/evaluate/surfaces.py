@@ -90,3 +90,24 @@ def _fifth_turn(question: str) -> Question:
         for role, text in zip(("user", "assistant"), said, strict=True)
     ]
     return [*earlier, {"role": "user", "content": question}]
+
+
+def surroundings(backbone: Backbone) -> list[Surface]:
+    """What may stand around a question without changing what is asked: system text, a client's own template, a chat."""
+    alone = [Surface("system prompt of 0 tokens", _alone)]
+    after = [
+        Surface(f"system prompt of {tokens} tokens", _after_system(system_text(backbone, tokens)))
+        for tokens in (100, 500)
+    ]
+    formatted = [Surface(f"formatted as {name} by the client", text.format) for name, text in _FORMATTED.items()]
+    return [*alone, *after, *formatted, Surface("fifth turn of a chat", _fifth_turn)]
+
+
+_FORMATTED = {
+    "ChatML": "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+    "Llama 2": "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n{} [/INST]",
+    "Llama 3": "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    "question and answer": PLAIN_USER,
+}
+"""Chat text inside a prompt, as clients send it that fill in a template themselves."""

@@ -1,0 +1,110 @@
+"""`memtune lab …`: what experts hold, what they keep, and what can be done with it; `memtune data …`: before that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memtune.cli import opening
+from memtune.cli.commands import command
+from memtune.cli.evaluate import Facts, Seed, Threads, prepare, publish
+from memtune.cli.options import Json, Model, Settings
+from memtune.cli.output import remark
+from memtune.config import DEFAULT_MODEL, KIND_NAMES, Config
+from memtune.errors import UsageError
+
+app = typer.Typer(
+    help="Laboratories: use beyond recall, retention and capacity, on facts that are made up.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+data = typer.Typer(help="Facts before they are learned.", no_args_is_help=True, rich_markup_mode=None)
+
+Kinds = Annotated[str, typer.Option("--kinds", metavar="A,B", help="Kinds of experts, with commas between.")]
+_KINDS = ",".join(KIND_NAMES)
+
+
+@command(app)
+def use(
+    *,
+    kinds: Kinds = _KINDS,
+    n: Annotated[int, typer.Option("--n", min=2, help="Subjects that are asked about.")] = 60,
+    forms: Annotated[
+        str | None, typer.Option("--forms", metavar="A,B", help="Only these forms; all by default.")
+    ] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    as_json: Json = False,
+    model: Model = DEFAULT_MODEL,
+    settings: Settings = None,
+) -> None:
+    """Use facts in forms whose output is not the stored answer: yes or no, choices, comparisons, two hops, notes."""
+    prepare(None, False, threads)
+    llm = opening.load_model(model, None, Config().with_settings(settings or ()))
+    chosen = forms.split(",") if forms else None
+    publish(opening.use(llm, kinds=kinds.split(","), n=n, forms=chosen, seed=seed, say=remark), as_json)
+
+
+@command(app)
+def retention(
+    facts: Facts,
+    *,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="In which the other facts are learned.")] = 5,
+    budget: Annotated[float, typer.Option("--budget", min=1, help="Seconds of training for the peer.")] = 300.0,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Beside peft LoRA, trained in sequence.")] = True,
+    seed: Seed = 0,
+    threads: Threads = None,
+    as_json: Json = False,
+    model: Model = DEFAULT_MODEL,
+    settings: Settings = None,
+) -> None:
+    """Learn some facts, then ten times as many others: what is left of the first ones after each step."""
+    prepare(None, False, threads)
+    llm = opening.load_model(model, None, Config().with_settings(settings or ()))
+    found = opening.retention(llm, facts, steps=steps, budget_seconds=budget, peers=peers, seed=seed, say=remark)
+    publish(found, as_json)
+
+
+@command(app)
+def capacity(
+    *,
+    people: Annotated[int, typer.Option("--people", min=1, help="Whose lives are made up, six facts each.")] = 200,
+    kinds: Kinds = _KINDS,
+    seed: Seed = 0,
+    threads: Threads = None,
+    as_json: Json = False,
+    model: Model = DEFAULT_MODEL,
+    settings: Settings = None,
+) -> None:
+    """Bits recalled for each byte stored, beside the two bits a parameter that training reaches."""
+    prepare(None, False, threads)
+    llm = opening.load_model(model, None, Config().with_settings(settings or ()))
+    publish(opening.capacity(llm, people=people, kinds=kinds.split(","), seed=seed, say=remark), as_json)
+
+
+@command(data)
+def check(
+    facts: Facts,
+    *,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="FILE", help="Held-out rows: say which of them stand in FACTS."),
+    ] = None,
+    known: Annotated[
+        bool, typer.Option("--known/--no-known", help="Ask the plain model a sample of the questions.")
+    ] = False,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Facts that --known asks.")] = 64,
+    seed: Seed = 0,
+    as_json: Json = False,
+    model: Model = DEFAULT_MODEL,
+) -> None:
+    """Look at facts before they are learned: lengths, duplicates, conflicts, what names nothing, a split."""
+    if against is not None:
+        if known:
+            raise UsageError("--known and --against exclude each other")
+        publish(opening.contained(facts, against), as_json)
+        return
+    llm = opening.load_model(model, None, Config()) if known else None
+    publish(opening.check_data(facts, llm, sample=sample, seed=seed, say=remark), as_json)
