@@ -134,6 +134,11 @@ class Answering:
         (reply,) = decode(self.backbone, self._acting(memory), [request], config, keep_logits=True)
         return reply, [use.id for use in asked.used]
 
+    def request(self, question: Question, *, memory: bool, raw: bool = False) -> Request:
+        """One question with the experts of the facts that it asks for, as it would be decoded."""
+        (asked,) = self._begin([question], memory=memory, raw=raw)
+        return self._request(asked, self.config.decode, memory)
+
     def _begin(self, questions: Sequence[Question], *, memory: bool, raw: bool, proof: bool = False) -> list[_Asked]:
         prompts = [self.prompt(q, raw=raw) for q in questions]
         before: Counter[tuple[int, ...]] = Counter()

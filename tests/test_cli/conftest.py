@@ -17,6 +17,7 @@ from memtune.cli import app, opening
 from memtune.config import AdmissionConfig
 from memtune.core.facts import Fact
 from memtune.core.reports import Answer, LearnReport, Used
+from memtune.evaluate.output import Sheet
 from memtune.inbox import Unanswered
 from memtune.life import Life
 from memtune.migrate import Migrated
@@ -257,6 +258,9 @@ class Library:
         self._note("verify")
         return self.problems
 
+    def note(self, *args: Any) -> int:
+        return self._note("note", *args)
+
     def close(self) -> None:
         pass
 
@@ -276,6 +280,58 @@ class Library:
         return self.version
 
 
+@dataclass
+class FakeFigures:
+    """Stands for whatever an evaluation found."""
+
+    version: int = 3
+    after: Any = "after"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"rungs": {}}
+
+    def sheets(self) -> list[Any]:
+        return [Sheet("figures", ["rung", "exact"], [["memory", "100 %"]])]
+
+    def summary(self) -> str:
+        return "all right"
+
+    data = to_json
+
+    def yaml(self) -> str:
+        return "r_value: 8\n"
+
+
+MEASURED = ("evaluate", "race", "sweep", "use", "retention", "capacity", "check_data", "contained", "card_of",
+            "card_of_race")  # fmt: skip
+STEP = SimpleNamespace(title="1. Look", lines=["so"], sheets=[])
+
+
+def _fake_evaluation(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(name: str) -> Callable[..., FakeFigures]:
+        def measure(*args: Any, say: Any = None, command: str = "", **options: Any) -> FakeFigures:
+            library._note(name, *(a for a in args if a is not library and not isinstance(a, FakeFigures)), **options)
+            return FakeFigures()
+
+        return measure
+
+    def recipe(model: Any, facts: Any, say: Any, **options: Any) -> tuple[FakeFigures, list[Any]]:
+        library._note("recipe", facts, **options)
+        return FakeFigures(), [STEP]
+
+    def write_card(card: Any, out: Path, replace: bool) -> list[Path]:
+        library._note("write_card", out, replace)
+        return [out / "card.html"]
+
+    for name in MEASURED:
+        monkeypatch.setattr(opening, name, measured(name))
+    monkeypatch.setattr(opening, "recipe", recipe)
+    monkeypatch.setattr(opening, "write_card", write_card)
+    monkeypatch.setattr(opening, "today", lambda: "2026-01-01")
+    monkeypatch.setattr(opening, "use_threads", lambda threads: library._note("use_threads", threads))
+    monkeypatch.setattr(opening, "new_memory", lambda model, memory, config: library.load(model, memory, config))
+
+
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     library = Library()
@@ -287,6 +343,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     for name in ("export", "import_memory", "push", "pull"):
         monkeypatch.setattr(opening, name, library.move(name))
     monkeypatch.setattr(opening, "open_inbox", library.open_inbox)
+    _fake_evaluation(library, monkeypatch)
     monkeypatch.setattr(backbones, "bundled_folder", lambda: Path("bundled"))
     return library
 

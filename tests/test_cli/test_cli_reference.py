@@ -100,6 +100,14 @@ BARE = {
     "inbox teach": "q1 --answer a",
     "router report": "",
     "router calibrate": "",
+    "data check": "facts.jsonl",
+    "eval": "",
+    "compare": "facts.jsonl",
+    "recipe": "facts.jsonl",
+    "sweep": "facts.jsonl --set r_value=8",
+    "lab use": "",
+    "lab retention": "facts.jsonl",
+    "lab capacity": "",
     "log": "",
     "show": "",
     "diff": "v1",
@@ -140,6 +148,19 @@ DECODING = {
 }
 USER = {"role": "user", "content": "up?"}
 SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+def _measuring(verb: str) -> dict[str, tuple[str, str, dict[str, Any]]]:
+    """What all commands that measure take."""
+    return {
+        "--seed": ("7", verb, {"seed": 7}),
+        "--threads": ("1", "use_threads", {"args": (1,)}),
+        "--model": PLACE["--model"],
+        "--set": PLACE["--set"],
+    }
+
+
+CARD = {"--out": ("card", "write_card", {"args": (Path("card"), False)})}
 
 REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
     "demo": {name: PLACE[name] for name in ("--memory", "--model", "--set")},
@@ -232,6 +253,58 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
     },
     "router report": PLACE,
     "router calibrate": PLACE,
+    "data check": {
+        "--known": ("", "load", {"model": "bundled"}),
+        "--sample": ("9", "check_data", {"sample": 9}),
+        "--against": ("gold.jsonl", "contained", {"args": ("facts.jsonl", Path("gold.jsonl"))}),
+        "--seed": ("7", "check_data", {"seed": 7}),
+    },
+    "eval": PLACE
+    | _measuring("evaluate")
+    | CARD
+    | {
+        "--ladder": ("base,memory", "evaluate", {"ladder": ["base", "memory"]}),
+        "--data": ("own.jsonl", "evaluate", {"data": Path("own.jsonl")}),
+        "--text": ("a.txt", "evaluate", {"texts": [Path("a.txt")]}),
+        "--choices": ("c.jsonl", "evaluate", {"choices": [Path("c.jsonl")]}),
+        "--unrelated": ("3", "evaluate", {"unrelated": 3}),
+        "--max-n": ("5", "evaluate", {"max_n": 5}),
+        "--no-note": ("", "note", {}),
+    },
+    "compare": _measuring("race")
+    | CARD
+    | {
+        "--with": ("kv,rag", "race", {"args": ("facts.jsonl", ["kv", "rag"])}),
+        "--data": ("own.jsonl", "race", {"data": Path("own.jsonl")}),
+        "--text": ("a.txt", "race", {"texts": [Path("a.txt")]}),
+        "--budget": ("9", "race", {"budget_seconds": 9.0}),
+        "--equal-bytes": ("", "race", {"equal_bytes": True}),
+        "--max-n": ("5", "race", {"max_n": 5}),
+    },
+    "recipe": _measuring("recipe")
+    | CARD
+    | {"--memory": ("elsewhere", "load", {"memory": Path("elsewhere")}), "--max-n": ("5", "recipe", {"max_n": 5})},
+    "sweep": {name: reached for name, reached in _measuring("sweep").items() if name != "--set"}
+    | {
+        "--set": ("batch=4,8", "sweep", {"args": ("facts.jsonl", {"r_value": ["8"], "batch": ["4", "8"]})}),
+        "--method": ("imprint", "sweep", {"method": "imprint"}),
+        "--max-steps": ("9", "sweep", {"max_steps": 9}),
+        "--max-n": ("5", "sweep", {"max_n": 5}),
+    },
+    "lab use": _measuring("use")
+    | {
+        "--kinds": ("kv", "use", {"kinds": ["kv"]}),
+        "--n": ("5", "use", {"n": 5}),
+        "--forms": ("note", "use", {"forms": ["note"]}),
+    },
+    "lab retention": _measuring("retention")
+    | {
+        "--steps": ("2", "retention", {"steps": 2}),
+        "--budget": ("9", "retention", {"budget_seconds": 9.0}),
+        "--no-peers": ("", "retention", {"peers": False}),
+    },
+    "lab capacity": _measuring("capacity")
+    | {"--people": ("5", "capacity", {"people": 5}), "--kinds": ("kv", "capacity", {"kinds": ["kv"]})},
     "log": FOLDER | {"--limit": ("7", "log", {"limit": 7}), "--audit": ("", "audit", {"args": ()})},
     "show": FOLDER,
     "diff": FOLDER,
@@ -259,17 +332,22 @@ CHECKED_ELSEWHERE = {
     "inbox list --limit": "test_cli_commands.test_the_inbox_speaks",
     "ask --file": "test_cli_commands.test_questions_from_a_file",
     "facts export --out": "test_cli_commands.test_export_to_a_file",
+    "eval --replace": "test_cli_evaluate.test_a_card_is_not_written_over_unasked",
+    "compare --replace": "test_cli_evaluate.test_a_card_is_not_written_over_unasked",
+    "recipe --replace": "test_cli_evaluate.test_a_card_is_not_written_over_unasked",
+    "data check --model": "test_cli_evaluate.test_the_model_that_is_asked_for_what_it_knows",
+    "sweep --out": "test_cli_evaluate.test_the_settings_of_the_best_run_are_written",
     "router report --out": "test_cli_router.test_the_picture",
     "router calibrate --out": "test_cli_router.test_the_picture",
 }
 
 
 def test_no_option_is_left_out_of_the_tables() -> None:
-    checked = {(command, name) for command, options in REACHES.items() for name in options}
+    checked = {(command, name.replace("--no-", "--")) for command, options in REACHES.items() for name in options}
     left_out = [
         f"{option.command} {option.name}"
         for option in OPTIONS
-        if (option.command, option.name) not in checked
+        if (option.command, option.name.replace("--no-", "--")) not in checked
         and option.name not in CHECKED_ELSEWHERE
         and f"{option.command} {option.name}" not in CHECKED_ELSEWHERE
     ]

@@ -170,10 +170,11 @@ def sweep(
 ) -> None:
     """Try a grid of settings on a sample of facts; poor runs stop early."""
     prepare(None, False, threads)
+    wanted = _grid(grid)
     found = opening.sweep(
         opening.load_model(model, None, Config()),
         facts,
-        _grid(grid),
+        wanted,
         method=method,
         max_steps=max_steps,
         max_n=max_n,

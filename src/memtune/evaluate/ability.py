@@ -194,8 +194,7 @@ def _right(choice: Choice, totals: Sequence[float]) -> bool:
 
 def fires(answering: Answering, question: Question, *, raw: bool = False) -> bool:
     """Whether experts would act on the reply, from its beginning on."""
-    (asked,) = answering._begin([question], memory=True, raw=raw)
-    return bool(answering._request(asked, answering.config.decode, True).experts)
+    return bool(answering.request(question, memory=True, raw=raw).experts)
 
 
 # ---- plain likelihood -----------------------------------------------------------------------------------------------

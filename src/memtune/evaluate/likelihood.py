@@ -78,8 +78,7 @@ def _forced(
     """The question with its experts, and the continuations as tokens."""
     if not texts:
         raise UsageError("there is nothing to score", hint="name at least one continuation")
-    (asked,) = answering._begin([question], memory=memory, raw=raw)
-    request = answering._request(asked, answering.config.decode, memory)
+    request = answering.request(question, memory=memory, raw=raw)
     spelled = []
     for text, tokens in zip(texts, answering.backbone.writer.tokens(texts, request.prompt.tail), strict=True):
         if not tokens:

@@ -73,7 +73,8 @@ def follow(
     drawn = stratified(rows, max_n, lambda fact: fact.group, seed)
     found.before = _without_memory(backbone, drawn, config, max_n, seed, say)
     yield Step("2. What the model can do without a memory", [_best_before(found.before)], found.before.ladder.sheets())
-    for number, part in enumerate((drawn[:1], drawn[:_FEW])):
+    few = stratified(rows, _FEW, lambda fact: fact.group, seed)
+    for number, part in enumerate((few[:1], few)):
         name = "one fact" if number == 0 else f"{len(part)} facts"
         found.learned[name] = _tried(backbone, part, config)
         yield Step(f"{number + 3}. Learn {name}", _told(found.learned[name]))

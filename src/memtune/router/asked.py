@@ -56,9 +56,13 @@ _WITHHELD = re.compile(
     r"\b(?:do not|don't|don’t|dont|never|without|no need to)\s+(?:\w+\s+)?(?:answer|reply|respond|tell|say|reveal)"
     rf"|{_ORDER}(?:please\s+)?(?:ignore|disregard|forget)\b.{{0,40}}\b(?:question|above|that|this|it)\b"
     rf"|{_ORDER}(?:just|only|simply|instead)\s+(?:say|write|reply|repeat|translate)\b"
-    r"|\b(?:translate|rephrase|paraphrase|repeat|spell)\b.{0,30}\b(?:question|sentence|following|this)\b",
+    r"|\b(?:translate|rephrase|paraphrase|repeat|spell)\b.{0,30}\b(?:question|sentence|following|this)\b"
+    r"|\b(?:how many|count|number of)\b.{0,20}\b(?:words|letters|characters|syllables|tokens)\b.{0,30}"
+    r"\b(?:question|sentence|text|following)\b",
     re.IGNORECASE,
 )
+_FOR_ME = frozenset("tell give show name say remind look find know explain recall".split())
+"""After "could you", what makes a request of what looks like a question for yes or no."""
 _AUXILIARY = frozenset(
     "is are was were am do does did can could will would has have had should shall may might must isn't aren't".split()
 )
@@ -112,7 +116,7 @@ def form(text: str) -> str:
     words = re.findall(r"[\w']+", text.casefold())[:12]
     if not words:
         return "other"
-    if words[0] in _AUXILIARY and not ("you" in words[1:2] and _OPEN & set(words)):
+    if words[0] in _AUXILIARY and not ("you" in words[1:2] and (_OPEN | _FOR_ME) & set(words)):
         return "closed"
     return "open" if _OPEN & set(words[:4]) else "other"
 

@@ -19,8 +19,8 @@ class Lookup:
 
     def _one(self, case: Case) -> Said:
         begin = time.perf_counter()
-        confirmed = [p.owner for p in self._serving.route(case.question).confirmed if self._serving.in_force(p.owner)]
-        found = [self._serving.describe(owner)[0] for owner in confirmed]
+        confirmed = [p for p in self._serving.route(case.question).confirmed if self._serving.in_force(p.owner)]
+        found = [self._serving.describe(p.owner)[0] for p in confirmed if p.recite]
         ids = [fact for fact in dict.fromkeys(found) if fact in self._bench.by_id]
         text = " ".join(self._bench.by_id[fact].answer for fact in ids)
         return Said(text, not ids, tuple(ids), bool(ids), seconds=time.perf_counter() - begin)

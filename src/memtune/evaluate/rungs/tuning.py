@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.scores import score
+from memtune.evaluate.use.right import right
 
 T = TypeVar("T")
 _ENOUGH = 32
@@ -35,7 +36,11 @@ class Reached:
 
 def reached(cases: Sequence[Case], said: Sequence[Said]) -> Reached:
     found = [score(c, s) for c, s in zip(cases, said, strict=True)]
-    return Reached(sum(s.normalised for s in found), sum(s.f1 for s in found) / max(len(found), 1), len(found))
+    hits = [
+        right(c, s.text) if "judge" in c.extra else judged.normalised
+        for c, s, judged in zip(cases, said, found, strict=True)
+    ]
+    return Reached(sum(hits), sum(s.f1 for s in found) / max(len(found), 1), len(found))
 
 
 def best(tried: Mapping[T, Reached]) -> tuple[T, Reached]:
