@@ -61,7 +61,7 @@ def test_the_memory_recalls_and_is_silent_elsewhere(found: Evaluation) -> None:
     assert found.ladder.figures("base", LEARNED).exact.value == 0.0
     assert found.ladder.figures("memory", UNKNOWN).abstained.value == 1.0
     assert found.ladder.figures("memory", UNKNOWN).fired.value == 0.0
-    assert set(found.ladder.forms) == {LEARNED, "nearly learned wording", NEAR_MISS, UNKNOWN}
+    assert set(found.ladder.forms) == {LEARNED, "nearly learned wording", "made wordings", NEAR_MISS, UNKNOWN}
 
 
 def test_every_part_is_there(found: Evaluation) -> None:
