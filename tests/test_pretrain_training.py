@@ -227,3 +227,23 @@ def test_positions_are_plain_json(recipe: Recipe, shards: Path, tmp_path: Path) 
     one.save(tmp_path)
     position = json.loads((checkpoints(tmp_path)[-1] / "position.json").read_text())
     assert set(position) == {"step", "tokens", "data"}
+
+
+def test_a_deeper_model_says_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tools.pretrain.deepen import deepen
+
+    torch.manual_seed(0)
+    settings = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(settings).save_pretrained(tmp_path / "small")
+    small = AutoModelForCausalLM.from_pretrained(tmp_path / "small")
+    number = deepen(tmp_path / "small", tmp_path / "large", 3)
+    large = AutoModelForCausalLM.from_pretrained(tmp_path / "large")
+    ids = torch.arange(20)[None]
+    assert large.config.num_hidden_layers == 6
+    assert number == sum(p.numel() for p in large.parameters()) > 1.5 * sum(p.numel() for p in small.parameters())
+    assert torch.allclose(small(ids).logits, large(ids).logits, atol=1e-5)

@@ -1,4 +1,4 @@
-"""`python -m tools.pretrain VERB`: tokenizer, mix, train, export, evaluate, card, plot, in this order."""
+"""`python -m tools.pretrain VERB`: tokenizer, mix, train, export, evaluate, card, plot, in this order; deepen."""
 
 from __future__ import annotations
 
@@ -104,6 +104,12 @@ def run_card(args: argparse.Namespace) -> None:
         fill_figures(args.docs, figures)
 
 
+def run_deepen(args: argparse.Namespace) -> None:
+    from .deepen import deepen
+
+    print(f"{deepen(args.model, args.out, args.times):,} parameters")
+
+
 def run_plot(args: argparse.Namespace) -> None:
     from .plot import plot_losses
 
@@ -140,6 +146,8 @@ def parser() -> argparse.ArgumentParser:
     card.add_argument("--command", required=True, help="the command that measured, as the card shall show it")
     card.add_argument("--docs", type=Path, help="documentation page with figures marks")
     verb("plot", run_plot, "config", "work", "out")
+    larger = verb("deepen", run_deepen, "model", "out")
+    larger.add_argument("--times", type=int, default=3, help="as many blocks; the model says what it said")
     return top
 
 
