@@ -48,8 +48,8 @@ to. Do not use it for anything but trying and measuring memtune; bring your own 
 {figures}
 
 Names come from a held-out split whose invented and chosen words occur in no training name; schemas are new combinations
-of table and column names that training uses too. In brackets, 95 % intervals. **Yes/no and comparison stand at chance,
-and most questions without an answer get one anyway.** Decoding is greedy. The command:
+of table and column names that training uses too. In brackets, 95 % intervals. **Comparisons stand at chance.** Decoding
+is greedy. The command:
 
     {command}
 
