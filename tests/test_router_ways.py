@@ -30,8 +30,8 @@ def prices(taught: int, *, never: str = "", answers: tuple[str, ...] = ()) -> Ro
     return router_over(entries)
 
 
-def router_over(entries: list[Entry]) -> Router:
-    router = Router(RouterConfig(), encoder=lexical())
+def router_over(entries: list[Entry], teachers: int = 1) -> Router:
+    router = Router(RouterConfig(teachers=teachers), encoder=lexical())
     router.add(1, make_keys(entries, lexical(), "int8"))
     return router
 
@@ -84,7 +84,7 @@ def test_where_it_could_be_two_facts_nothing_is_taught() -> None:
             question = f"What is the {kind} of the {name}?"
             given = [Wording(f"Figures for {name}?" if kind == "price" else f"For {name} figures?")] * (number < 2)
             entries.append(Entry([Wording(question), *given], f"{kind} {number}", question))
-    assert all(judged.way == "" for judged in router_over(entries).judge(f"Figures for {MANY[5]}?"))
+    assert all(judged.way != "same" for judged in router_over(entries).judge(f"Figures for {MANY[5]}?"))
 
 
 def founders(*, alike: bool = False) -> Router:
@@ -158,3 +158,57 @@ def test_a_given_wording_says_which_relation_it_is_not() -> None:
     for owner, name in phones.items():
         judged = next((j for j in router.judge(f"{name}: number of staff?") if j.owner == owner), None)
         assert judged is None or judged.way == "other" or judged.share < 0.1, name
+
+
+@pytest.mark.parametrize(("teachers", "taught", "found"), [(1, 1, True), (2, 1, False), (2, 2, True), (0, 5, False)])
+def test_so_many_facts_must_teach_it(teachers: int, taught: int, found: bool) -> None:
+    entries = []
+    for number, name in enumerate(MANY):
+        question = f"What is the price of the {name}?"
+        given = [Wording(OTHER_WORDS[0].format(name))] if number < taught else []
+        entries.append(Entry([Wording(question), *given], f"{number} euros", question))
+    judged = router_over(entries, teachers).judge(OTHER_WORDS[0].format(MANY[8]))
+    assert (judged[0].way == "same") is found
+
+
+def heads_and_founders(*, apart: bool) -> Router:
+    """Firms with a founder; of the first, the head is the same person, and is given as another wording of it."""
+    entries = []
+    for number, name in enumerate(MANY):
+        founder, head = f"Who is the founder of {name}?", f"Who is the head of {name}?"
+        given = [Wording(head)] if number == 0 else []
+        entries.append(Entry([Wording(founder), *given], f"Person {number}", founder))
+        if apart and 1 <= number <= 3:
+            entries.append(Entry([Wording(head)], f"Head {number}", head))
+    return router_over(entries)
+
+
+def test_that_facts_differ_counts_for_more_than_what_one_wording_teaches() -> None:
+    asked = f"Who is the head of {MANY[9]}?"
+    assert heads_and_founders(apart=False).judge(asked)[0].way == "same"
+    router = heads_and_founders(apart=True)
+    assert not fired(router.route(asked))
+    assert all(judged.way != "same" for judged in router.judge(asked))
+
+
+def test_a_fact_that_is_nearly_certain_stays() -> None:
+    entries = []
+    for number, name in enumerate(MANY[:12]):
+        founding = f"What is the founding date of {name}?"
+        given = [Wording(f"What is the opening date of {name}?")] if number == 0 else []
+        entries.append(Entry([Wording(founding), *given], f"in {1900 + number}", founding))
+    opening = f"What is {MANY[5]}'s opening date?"
+    router = router_over([*entries, Entry([Wording(opening)], "on 9 July", opening)])
+    assert fired(router.route(f"What is the opening date of {MANY[5]}?")) == [(1, len(entries))]
+
+
+def test_the_dead_do_not_keep_the_living_from_teaching() -> None:
+    names = [f"{name}{end}" for name in MANY for end in ("a", "e", "o")]
+    entries = []
+    for number, name in enumerate(names):
+        question = f"What is the price of the {name}?"
+        given = [Wording(OTHER_WORDS[0].format(name))] if number < 80 else []
+        entries.append(Entry([Wording(question), *given], f"{number} euros", question))
+    router = router_over(entries)
+    router.remove([(1, row) for row in range(78)])
+    assert router.judge(OTHER_WORDS[0].format(names[85]))[0].way == "same"

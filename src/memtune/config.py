@@ -116,6 +116,8 @@ class RouterConfig(_Checked):
     """By what share a memory may grow or shrink before it is calibrated again."""
     made: int = 0
     """Wordings made of each learned one by cheap changes, that become keys as well."""
+    teachers: int = 2
+    """Facts that must have been given a wording before it serves the others; 0: it never does."""
     max_facts: int = 4
     """Facts that one prompt may ask for."""
 

@@ -33,6 +33,9 @@ _ABOUT = 64
 """Wordings about one thing, at most, that are compared with what is asked of it."""
 _LIKELY = 0.1
 """Share from which on it is worth a look whether a wording asks something else."""
+_SURE = 0.9
+"""Share of a fact beside which nothing that is taught of another one counts."""
+_TAUGHT_MOST = 8
 _TAUGHT = np.float32(0.98)
 """Share of the fact that is asked for in a way which the wordings of other facts teach."""
 _MET = (OWN.index("met_key"), OWN.index("met_query"))
@@ -63,7 +66,7 @@ class Matcher:
     def __init__(self, config: RouterConfig, index: IndexConfig, encoder: Encoder, confirmer: Confirmer | None) -> None:
         self.config, self.encoder, self._confirmer = config, encoder, confirmer
         self.keys, self.evidence = Keys(), Evidence()
-        self.ways = Ways(self.keys, self.evidence)
+        self.ways = Ways(self.keys, self.evidence, config.teachers)
         self._index = Index(encoder.width, index)
         self._waiting: list[tuple[NDArray[np.int64], Tensor, NDArray[np.bool_]]] = []
         """Keys whose vectors the index does not hold yet: their numbers, their segment's vectors, which of those."""
@@ -106,8 +109,8 @@ class Matcher:
         return Query(said(text), self.encoder.encode([text])[0], form(text), wanted(text))
 
     def propose(self, query: Query, without: frozenset[int] = frozenset()) -> Proposed:
-        """The wordings that share the rarest words and those whose vectors are nearest, in turns; some left out. And
-        what other facts' wordings teach to be asked for, which many wordings of that kind may crowd out."""
+        """The wordings that share the rarest words and those whose vectors are nearest, in turns; some left out. Beside
+        them what other facts' wordings teach to be asked for, which many wordings of that kind may crowd out."""
         most = self.config.propose + min(len(without), _LEFT_OUT)
         by_words = self._by_words(query, most)
         by_vector = self._by_vector(query, most)
@@ -116,19 +119,26 @@ class Matcher:
         turns[0 : 2 * len(by_words) : 2], turns[1 : 2 * len(by_vector) : 2] = list(by_words), by_vector
         found = list(dict.fromkeys(key for key in turns.tolist() if key >= 0))
         found = [key for key in found if key not in without] if without else found
-        chosen = np.array([*self._taught(query, without), *found], np.int64)
-        chosen = np.array(list(dict.fromkeys(chosen.tolist()))[: self.config.propose], np.int64)
+        found = [*found[: self.config.propose], *self._taught(query, without)]
+        chosen = np.array(list(dict.fromkeys(found)), np.int64)
         return Proposed(chosen, np.array([by_words.get(key, 0.0) for key in chosen.tolist()], np.float32))
 
     def _taught(self, query: Query, without: frozenset[int]) -> list[int]:
-        """Among the wordings that hold the rarest of the question's words, those that are known to ask the same."""
+        """Among the wordings that hold the rarest of the question's words and names, those known to ask the same."""
         if not self.ways.teach:
             return []
-        counts = self.keys.frequencies(query.words.hashes)
-        rarest = query.words.hashes[np.where(counts > 0, counts, np.iinfo(np.int64).max).argmin()]
-        about = self.keys.holding(int(rarest), _ABOUT)
+        words, names = query.words.hashes, query.words.names
+        rarest = {self._rarest(words), self._rarest(words[names])} - {None}
+        near = [self.keys.holding(word, _ABOUT) for word in rarest if word is not None]
+        about = np.unique(np.concatenate([np.empty(0, np.int64), *near]))
         about = about[[key not in without for key in about.tolist()]]
-        return about[self.ways.same(query, about)].tolist() if len(about) else []
+        return about[self.ways.same(query, about)][:_TAUGHT_MOST].tolist() if len(about) else []
+
+    def _rarest(self, words: NDArray[np.uint32]) -> int | None:
+        """Of those that some wording holds."""
+        counts = self.keys.frequencies(words)
+        known = words[counts > 0]
+        return int(known[counts[counts > 0].argmin()]) if len(known) else None
 
     def _by_words(self, query: Query, most: int) -> dict[int, float]:
         hashes = query.words.hashes
@@ -179,13 +189,15 @@ class Matcher:
     def _ways(
         self, query: Query, keys: NDArray[np.int64], groups: NDArray[np.int64], shares: Floats
     ) -> NDArray[np.str_]:
-        """What is taught of each wording: `same` where it is so of one fact alone, `other`, or nothing."""
+        """What is taught of each wording: `other`, `same` where it is so of one fact alone and no other one is nearly
+        certain without it, or nothing."""
         ways = np.full(len(keys), "", "<U5")
         same = self.ways.same(query, keys)
-        if len(np.unique(groups[same])) == 1:
-            ways[same] = "same"
         likely = np.flatnonzero((shares >= _LIKELY) & ~same)
         ways[likely[self.ways.other(query, keys[likely])]] = "other"
+        rivals = (shares >= _SURE) & (ways != "other") & ~np.isin(groups, groups[same])
+        if len(np.unique(groups[same])) == 1 and not rivals.any():
+            ways[same] = "same"
         return ways
 
     def _by_fact(

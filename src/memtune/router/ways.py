@@ -2,7 +2,8 @@
 
 - Two wordings of one fact teach that what each has and the other has not asks the same. After "What is the price of the
   Kelvor lamp?" and "How much does the Kelvor lamp cost?", the price of the Zorblat chair is found by "How much does the
-  Zorblat chair cost?".
+  Zorblat chair cost?". So many facts must say so as the settings ask for: what is one and the same for a single thing
+  (its founder and its head) is not for all.
 - Two facts about one thing teach that what they do not share asks different things. Where one firm has a founder and a
   founding date, "Who founded Orbane?" is not answered with the date, though nothing else is known of Orbane.
 """
@@ -25,13 +26,14 @@ _TEACHERS = 64
 """Wordings that taught two frames, at most, that are looked at."""
 _MEANINGS = 4
 """Facts, at most, that say what a wording of theirs means."""
+_LOOKED_THROUGH = 1024
 _WITNESSES = 256
 """Wordings, at most, among which things are looked for that have two facts."""
 
 
 class Ways:
-    def __init__(self, keys: Keys, evidence: Evidence) -> None:
-        self._keys, self._evidence = keys, evidence
+    def __init__(self, keys: Keys, evidence: Evidence, teachers: int) -> None:
+        self._keys, self._evidence, self._teachers = keys, evidence, teachers
         self._same, self._said = Sorted(np.uint64), Sorted(np.uint64)
         """Numbers of keys: under the contrast that they teach to ask the same; under their own frame."""
         self._frame, self._about, self._whole = Column(np.uint64), Column(np.uint64), Column(np.uint64)
@@ -39,7 +41,7 @@ class Ways:
     @property
     def teach(self) -> bool:
         """Whether any two wordings teach that they ask the same."""
-        return bool(len(self._same))
+        return self._teachers > 0 and bool(len(self._same))
 
     def add(self, keys: Mapping[str, Tensor], kept: Bools, numbers: NDArray[np.int64]) -> None:
         """What the wordings of a segment teach."""
@@ -69,11 +71,15 @@ class Ways:
         self._said.add(own[own != NOTHING], numbers[own != NOTHING])
 
     def same(self, query: Query, keys: NDArray[np.int64]) -> Bools:
-        """Which of these wordings ask the same as the question, as wordings of other facts teach."""
+        """Which of these wordings ask the same as the question, as wordings of other facts teach. That facts about one
+        thing have different answers to the two counts for more."""
         if not self.teach:
             return np.zeros(len(keys), np.bool_)
-        pairs = self._beside(query, keys).contrasts()
-        return np.array([self._ask_the_same(*pair) for pair in zip(pairs, keys.tolist(), strict=True)], np.bool_)
+        pairs = zip(self._beside(query, keys).contrasts(), keys.tolist(), strict=True)
+        found = np.array([self._ask_the_same(*pair) for pair in pairs], np.bool_)
+        places = np.flatnonzero(found)
+        found[places] = ~self.other(query, keys[places])
+        return found
 
     def other(self, query: Query, keys: NDArray[np.int64]) -> Bools:
         """Which of them ask something else, as facts about one thing teach."""
@@ -104,12 +110,13 @@ class Ways:
         )
 
     def _ask_the_same(self, pair: np.uint64, key: int) -> bool:
-        """Whether another fact teaches it, and no example of what must not fire is against it."""
+        """Whether enough other facts teach it, and no example of what must not fire is against it."""
         if pair == NOTHING or self._keys.tag(key) == NEVER:
             return False
         own = self._keys.owner(key)
-        teachers = [t for t in self._alive(self._same, pair, _TEACHERS).tolist() if self._keys.owner(t) != own]
-        return bool(teachers) and all(self._keys.tag(teacher) != NEVER for teacher in teachers)
+        said = {t: self._keys.owner(t) for t in self._alive(self._same, pair, _TEACHERS).tolist()}
+        teachers = {fact for fact in said.values() if fact != own}
+        return len(teachers) >= self._teachers and all(self._keys.tag(teacher) != NEVER for teacher in said)
 
     def _framed_otherwise(self, one: np.uint64, other: np.uint64) -> bool:
         """Whether some thing has two facts with different answers, one in each frame."""
@@ -120,7 +127,7 @@ class Ways:
 
     def _meant_otherwise(self, one: np.uint64, other: np.uint64) -> bool:
         """Whether facts that were given a wording of this frame are asked for in frames that ask something else."""
-        given = self._alive(self._said, one, _MEANINGS).tolist() if one != NOTHING else []
+        given = self._alive(self._said, one, _MEANINGS).tolist() if one not in (NOTHING, other) else []
         of_facts = self._keys.of([self._keys.owner(key) for key in given])
         frames = set(self._frame.values[of_facts].tolist()) - {int(NOTHING), int(one)}
         return int(other) not in frames and any(self._framed_otherwise(np.uint64(f), other) for f in frames)
@@ -150,8 +157,15 @@ class Ways:
         return found[[set(words.tolist()) <= self._keys.words(key) for key in found.tolist()]]
 
     def _alive(self, codes: Sorted, code: np.uint64, most: int) -> NDArray[np.int64]:
-        found = codes.find(code)[:most].astype(np.int64)
-        return found[self._keys.alive(found)]
+        """The oldest of the wordings under a code, those passed over that are gone."""
+        found = codes.find(code).astype(np.int64)
+        living = np.empty(0, np.int64)
+        for start in range(0, len(found), _LOOKED_THROUGH):
+            part = found[start : start + _LOOKED_THROUGH]
+            living = np.concatenate([living, part[self._keys.alive(part)]])
+            if len(living) >= most:
+                break
+        return living[:most]
 
 
 def _beside_first(rows: NDArray[np.int32], speaking: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
