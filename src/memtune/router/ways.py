@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,13 +22,15 @@ from memtune.router.evidence import Evidence
 from memtune.router.features import Query
 from memtune.router.frames import NOTHING, Beside, Bools, Codes, Wordings, contrasts, frames_like, mixed
 from memtune.router.keys import FORMS, GIVEN, NEVER, Keys
+from memtune.router.words import KINDS_ASKED
 
+_ANYTHING = KINDS_ASKED.index("what")
 _TEACHERS = 64
 """Wordings that taught two frames, at most, that are looked at."""
 _MEANINGS = 4
 """Facts, at most, that say what a wording of theirs means."""
 _LOOKED_THROUGH = 1024
-_WITNESSES = 256
+_WITNESSES = 128
 """Wordings, at most, among which things are looked for that have two facts."""
 
 
@@ -138,23 +141,36 @@ class Ways:
         one, other = np.setdiff1d(asked, held), np.setdiff1d(held, asked)
         if not len(one) or not len(other):
             return False
-        ours, theirs = self._holding_all(one), self._holding_all(other)
+        wanted = int(self._evidence.wanted(np.array([key]))[0])
+        ours, theirs = self._holding_all(one, query.wants), self._holding_all(other, wanted)
         rests = (self._whole.values[keys] - mixed(words).sum() for keys, words in ((ours, one), (theirs, other)))
         return self._differ(ours, theirs, *rests)
 
     def _differ(self, ours: NDArray[np.int64], theirs: NDArray[np.int64], one: Codes, other: Codes) -> bool:
         """Whether keys of equal codes, about the same names, lead to different answers."""
-        _, a, b = np.intersect1d(one, other, return_indices=True)
-        about = self._about.values
-        akin = (about[ours[a]] == about[theirs[b]]) & (about[ours[a]] != NOTHING)
-        answers = self._evidence.answers
-        return bool((answers(ours[a[akin]]) != answers(theirs[b[akin]])).any()) if akin.any() else False
+        answers: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for place, answer in self._coded(theirs, other):
+            answers[place].add(answer)
+        return any(place in answers and answers[place] != {answer} for place, answer in self._coded(ours, one))
 
-    def _holding_all(self, words: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Wordings that hold all of these words, as far as those are found that hold the rarest."""
+    def _coded(self, keys: NDArray[np.int64], codes: Codes) -> list[tuple[tuple[int, int], int]]:
+        """For each key that has names: its code with these, and its answer."""
+        about = self._about.values[keys]
+        found = zip(codes.tolist(), about.tolist(), self._evidence.answers(keys).tolist(), strict=True)
+        return [((code, names), answer) for code, names, answer in found if names != NOTHING]
+
+    def _holding_all(self, words: NDArray[np.uint32], wanted: int) -> NDArray[np.int64]:
+        """Wordings that hold all of these words and want this sort of thing, among those that hold the rarest. What
+        begins with "what" and what does not even ask want anything."""
         rarest = int(words[self._keys.frequencies(words).argmin()])
         found = self._keys.holding(rarest, _WITNESSES)
-        return found[[set(words.tolist()) <= self._keys.words(key) for key in found.tolist()]]
+        found = found[np.minimum(self._evidence.wanted(found), _ANYTHING) == min(wanted, _ANYTHING)]
+        if len(words) == 1 or not len(found):
+            return found
+        held = np.isin(self._keys.words_of(found), words)
+        lengths = self._keys.word_counts(found)
+        all_of_them = np.add.reduceat(held, np.cumsum(lengths) - lengths, dtype=np.int64) == len(words)
+        return found[all_of_them]
 
     def _alive(self, codes: Sorted, code: np.uint64, most: int) -> NDArray[np.int64]:
         """The oldest of the wordings under a code, those passed over that are gone."""
