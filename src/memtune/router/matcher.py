@@ -18,10 +18,11 @@ from memtune.router.evidence import Evidence
 from memtune.router.features import OWN, Comparison, Floats, Proposed, Query, with_margins
 from memtune.router.index import Index
 from memtune.router.keys import NEVER, Keys
+from memtune.router.namesakes import namesakes
 from memtune.router.route import Owner
 from memtune.router.vectors import restored
 from memtune.router.ways import Ways
-from memtune.router.words import said, wanted
+from memtune.router.words import Words, said, wanted
 
 _MANY = 4096
 """So many new keys at once make the index look at all of them before it is trained."""
@@ -33,6 +34,7 @@ _ABOUT = 64
 """Wordings about one thing, at most, that are compared with what is asked of it."""
 _LIKELY = 0.1
 """Share from which on it is worth a look whether a wording asks something else."""
+_REFUSED = ("other", "name")
 _SURE = 0.9
 """Share of a fact beside which nothing that is taught of another one counts."""
 _TAUGHT_MOST = 8
@@ -55,7 +57,8 @@ class Judged:
     """Whether a number or id stands on one side only."""
     features: Floats
     way: str = ""
-    """`same` or `other`: what the wordings of other facts teach of the way in which it is asked for."""
+    """`same` or `other`: what the wordings of other facts teach of the way in which it is asked for; `name` where the
+    question names another thing of the same name."""
 
     def meets(self, share: float) -> bool:
         """Whether wording and question meet in nearly all their words, both ways."""
@@ -184,21 +187,29 @@ class Matcher:
         if (ways == "same").any():
             shares = np.where(ways == "same", np.maximum(shares, _TAUGHT), shares * (1 - _TAUGHT))
             ranks = np.where(ways == "same", np.inf, ranks)
-        return self._by_fact(proposed.keys, features, np.where(ways == "other", 0, shares), ranks, ways)
+        return self._by_fact(proposed.keys, features, np.where(np.isin(ways, _REFUSED), 0, shares), ranks, ways)
 
     def _ways(
         self, query: Query, keys: NDArray[np.int64], groups: NDArray[np.int64], shares: Floats
     ) -> NDArray[np.str_]:
-        """What is taught of each wording: `other`, `same` where it is so of one fact alone and no other one is nearly
-        certain without it, or nothing."""
+        """What speaks for or against each wording beside the network: `name` for another of the same name; `other` and
+        `same` by what facts teach, `same` only of one fact alone, where no other is nearly certain without it."""
         ways = np.full(len(keys), "", "<U5")
         same = self.ways.same(query, keys)
         likely = np.flatnonzero((shares >= _LIKELY) & ~same)
         ways[likely[self.ways.other(query, keys[likely])]] = "other"
-        rivals = (shares >= _SURE) & (ways != "other") & ~np.isin(groups, groups[same])
+        for place in np.flatnonzero((shares >= _LIKELY) | same):
+            if namesakes(query.words, self._said(int(keys[place]))):
+                ways[place], same[place] = "name", False
+        rivals = (shares >= _SURE) & (ways == "") & ~np.isin(groups, groups[same])
         if len(np.unique(groups[same])) == 1 and not rivals.any():
             ways[same] = "same"
         return ways
+
+    def _said(self, key: int) -> Words:
+        """The words of a wording, as they were when it was learned."""
+        one = np.array([key])
+        return Words(self.keys.words_of(one), self.evidence.names.gather(one), self.evidence.spellings.gather(one))
 
     def _by_fact(
         self, keys: NDArray[np.int64], features: Floats, shares: Floats, ranks: Floats, ways: NDArray[np.str_]

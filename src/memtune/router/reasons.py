@@ -15,6 +15,8 @@ def reason_for(judged: Judged) -> str:
         return "asked as wordings of other facts teach"
     if judged.way == "other":
         return "asks something else, as other facts about one thing teach"
+    if judged.way == "name":
+        return "names another of the same name"
     met = f"meets {value['met_key']:.0%} of the fact's words, {value['met_query']:.0%} of what is asked"
     if value["names_missing_in_query"] > 0.3:
         return f"{met}; a name is missing in the question"

@@ -164,13 +164,14 @@ class Ways:
         begins with "what" and what does not even ask want anything."""
         rarest = int(words[self._keys.frequencies(words).argmin()])
         found = self._keys.holding(rarest, _WITNESSES)
-        found = found[np.minimum(self._evidence.wanted(found), _ANYTHING) == min(wanted, _ANYTHING)]
+        sorts = np.minimum(self._evidence.wanted(found), _ANYTHING)
+        found = np.asarray(found[sorts == min(wanted, _ANYTHING)], np.int64)
         if len(words) == 1 or not len(found):
             return found
         held = np.isin(self._keys.words_of(found), words)
         lengths = self._keys.word_counts(found)
         all_of_them = np.add.reduceat(held, np.cumsum(lengths) - lengths, dtype=np.int64) == len(words)
-        return found[all_of_them]
+        return np.asarray(found[all_of_them], np.int64)
 
     def _alive(self, codes: Sorted, code: np.uint64, most: int) -> NDArray[np.int64]:
         """The oldest of the wordings under a code, those passed over that are gone."""
