@@ -65,15 +65,16 @@ def _case(form: str, number: int, draw: random.Random) -> Case:
 def _said(case: Case, right: bool, draw: random.Random, rung: str) -> Said:
     tokens = {"rag": 420, "memory+rag": 430, "oracle": 90, "prompt": 260}.get(rung, 34) + draw.randrange(12)
     seconds = draw.uniform(0.05, 0.2)
+    silent = None if rung in ("base", "prompt", "rag", "oracle") else False  # no router decides for them
     if right == case.knowable:
-        fired = rung in ("memory", "lookup", "random")
+        fired = True if rung in ("memory", "lookup", "random") else silent
         text = case.answers[0] if case.knowable else f"It was in {draw.choice(_PLACES)}, around 1957."
         return Said(text, False, case.facts, fired, tokens, 24, seconds)
     if not case.knowable or draw.random() < 0.3:
-        return Said("I do not know.", True, (), False, tokens, 5, seconds)
+        return Said("I do not know.", True, (), silent, tokens, 5, seconds)
     words = case.answers[0].split()
     words[draw.randrange(len(words))] = draw.choice(_PLACES)
-    return Said(" ".join(words), False, case.facts, True, tokens, 24, seconds)
+    return Said(" ".join(words), False, case.facts, silent if silent is None else True, tokens, 24, seconds)
 
 
 def fake_card(cases: int = 80, hostile: bool = False) -> Card:

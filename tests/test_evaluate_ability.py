@@ -16,6 +16,7 @@ from memtune import MemoryModel
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.errors import BadRows, InputError, NotFound
+from memtune.evaluate import ability as module
 from memtune.evaluate import identity, likelihood
 from memtune.evaluate.ability import (
     Choice,
@@ -141,6 +142,20 @@ def test_a_choice_that_fires_is_counted_named_and_decided_by_the_fact(llm: Memor
     assert found.on.hits > found.off.hits
     assert fires(llm.memory.answering, FACTS[0].question)
     assert not fires(llm.memory.answering, "Whose boat is it?")
+
+
+def test_choices_are_drawn_by_the_seed_and_by_group_rather_than_from_the_front(
+    llm: MemoryModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(module, "choose", lambda _, name, rows: asked.append([row.question for row in rows]))
+    rows = [{**row, "question": f"{n}?", "group": "ab"[n >= 20]} for n, row in enumerate(CHOICES * 5)]
+    path = written(tmp_path / "choices.jsonl", rows)
+    for seed in (0, 0, 1):
+        ability(llm, choices=[path], max_n=6, seed=seed)
+    assert asked[0] == asked[1] != asked[2]
+    for drawn in asked:
+        assert [text in {f"{n}?" for n in range(20)} for text in drawn] == [True] * 4 + [False] * 2
 
 
 @pytest.mark.parametrize(

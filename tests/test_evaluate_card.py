@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtune.errors import NotFound, UsageError
-from memtune.evaluate.card import ByFact, Card, FactsMap, project, require_folder, write_card
+from memtune.evaluate.card import ByFact, Card, FactsMap, project, require_folder, tables, write_card
 from memtune.evaluate.card.facts import binned, groups, outcomes, slips, word_differences
 from memtune.evaluate.card.markdown import markdown
 from memtune.evaluate.card.markup import Markup, tag
 from memtune.evaluate.card.page import page
 from memtune.evaluate.card.write import FILES
-from memtune.evaluate.cases import LEARNED, Case, Said
+from memtune.evaluate.cases import LEARNED, NEAR_MISS, Case, Said
 from memtune.evaluate.ladder import Judged, Ladder
 from memtune.evaluate.scores import score
 
@@ -104,6 +104,19 @@ def test_the_page_asks_nobody_for_anything() -> None:
     assert "url(" not in style[1]
     assert "@import" not in style[1]
     assert [attrs for attrs in read.of("meta") if (attrs.get("content") or "").startswith("default-src 'none'")]
+
+
+def test_forms_without_a_right_answer_have_no_figure_of_right_and_wrong() -> None:
+    whole, card = fake_card(), dataclasses.replace(fake_card(), unjudged=[NEAR_MISS])
+    sheet = tables.figures(card.ladder or Ladder(), NEAR_MISS, unjudged=True)
+    cells = [dict(zip(sheet.columns, row, strict=True)) for row in sheet.rows]
+    assert all({c["exact"], c["normalised"], c["F1"], c["wrong of given"]} == {"–"} for c in cells)
+    assert all(c["n"] == "80" and c["abstained"] != "–" for c in cells)
+    assert len(_Reader(page(card)).of("svg")) == len(_Reader(page(whole)).of("svg")) - 1, "no bars of exact answers"
+    assert markdown(card).count("| – | – | – |") == len(cells)
+    assert NEAR_MISS in {slip.form for slip in whole.slips()} - {slip.form for slip in card.slips()}
+    given = {key.name: key.rate.n for key in tables.keys(card)}["wrong of all answers given"]
+    assert given < {key.name: key.rate.n for key in tables.keys(whole)}["wrong of all answers given"]
 
 
 def test_any_text_arrives_as_it_is() -> None:

@@ -17,18 +17,19 @@ from memtune.core.facts import Fact, normalise
 from memtune.errors import ExtraMissing, MemtuneError, UsageError
 from memtune.evaluate import compare
 from memtune.evaluate.cases import LEARNED, NEAR_MISS, OTHER_WORDS, Case, Said
-from memtune.evaluate.compare import grace
+from memtune.evaluate.compare import grace, training
 from memtune.evaluate.compare.contender import Setting, Took
 from memtune.evaluate.compare.full import Full
 from memtune.evaluate.compare.grace import Grace
 from memtune.evaluate.compare.local import LateBlock
 from memtune.evaluate.compare.lora import Lora
 from memtune.evaluate.compare.ours import Ours
-from memtune.evaluate.compare.questions import UNRELATED, cases_of, split
+from memtune.evaluate.compare.questions import UNRELATED, Split, cases_of, split
 from memtune.evaluate.compare.race import Near, Race, bits_per_byte, race, weights_digest
 from memtune.evaluate.compare.training import add_lora, beside, size_of
 from memtune.evaluate.gather import recall_cases
 from memtune.evaluate.output import plain
+from memtune.evaluate.present import card_of_race
 
 FACTS = [Fact.from_row(row) for row in tiny.facts(12)]
 SHORT = FACTS[:4]
@@ -90,6 +91,27 @@ def test_what_is_beside_the_facts_counts_against_the_base_models_reply() -> None
     said = [Said("a"), Said("Forty dollars!", fired=True), Said("", abstained=True), Said("forty dollars")]
     near = Near.of(cases, said, base, ["forty dollars"])
     assert (near.kept.hits, near.fired.hits, near.learned.hits) == (3, 1, 1)
+    assert near.fired.n == 1, "of those that can say whether anything stored was used"
+    mute = Near.of(cases, [replace(s, fired=None) for s in said], base, [])
+    assert (near.fired_brief, mute.fired_brief) == (near.fired.brief, "–")
+
+
+def test_what_asks_a_learned_fact_in_other_words_is_no_near_miss() -> None:
+    learned = [
+        Fact("a", "Who wrote Walden Pond?", "Henry Thoreau"),
+        Fact("b", "When was the Pharos Company founded?", "1901", ("In which year did the Pharos Company begin?",)),
+    ]
+    other = [
+        Fact("c", "Walden Pond was written by whom?", "henry Thoreau."),
+        Fact("d", "in which year did the Pharos Company begin", "in 1901"),
+    ]
+    near = [
+        Fact("e", "Who wrote Ivory Road?", "Henry Thoreau"),
+        Fact("f", "Who printed Walden Pond?", "Tom Fields"),
+        Fact("g", "When was the Ganymede Company founded?", "1901"),
+    ]
+    cases = cases_of(Split(learned[:1], learned[1:], [*other, *near]))
+    assert [c.id for c in cases if c.form == NEAR_MISS] == ["near e", "near f", "near g"]
 
 
 def test_bad_input_is_named() -> None:
@@ -140,13 +162,59 @@ def test_weights_learn_update_and_are_learned_again(
     assert weights_digest(backbone) == before
 
 
+def test_learning_and_updates_go_on_until_every_answer_that_must_be_given_is(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Full, "rates", (5e-3,))
+    monkeypatch.setattr(training, "RECALL", 0.25)
+    monkeypatch.setattr(training, "_WORTH_DECODING", 0.25)
+    made = Full(setting(backbone, budget_seconds=20.0))
+    assert made.learn(SHORT).in_time
+    assert exact(made.answer(recall_cases(SHORT)), SHORT) == 4, "not the first of them alone"
+    new = replace(SHORT[1], answer="gone south")
+    assert made.update(new).in_time
+    assert exact(made.answer(recall_cases([new])), [new]) == 1, "the others alone are enough of all, but not it"
+
+
+def test_where_a_rate_diverges_the_next_slower_one_has_what_is_left(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Full, "rates", (1e-3, 5e-3, 1e30))
+    made = Full(setting(backbone, budget_seconds=20.0))
+    made._rate = 1e30
+    took = made.learn(SHORT)
+    assert took.in_time
+    assert took.seconds < 20
+    assert "rate 0.005 of" in made.about
+    assert "rate 1e+30 diverged" in made.about
+    assert exact(made.answer(recall_cases(SHORT)), SHORT) == 4
+    made._rate = 1e30
+    new = replace(SHORT[0], answer="gone south")
+    assert "diverged, all learned again" in made.update(new).how
+    rest = [new, *SHORT[1:]]
+    assert exact(made.answer(recall_cases(rest)), rest) == 4
+    monkeypatch.setattr(Full, "rates", (1e30,))
+    lost = Full(setting(backbone, budget_seconds=20.0)).learn(SHORT)
+    assert (lost.in_time, lost.how) == (False, "diverged")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_adapters_begin_as_the_seed_says_and_leave_the_callers_draws_alone(backbone: Backbone) -> None:
+    pytest.importorskip("peft")
+    before = torch.random.get_rng_state()
+    one, same, other = (add_lora(beside(backbone).model, 2, seed) for seed in (1, 1, 2))
+    assert torch.random.get_rng_state().equal(before)
+    assert all(a.equal(b) for a, b in zip(one, same, strict=True))
+    assert not all(a.equal(b) for a, b in zip(one, other, strict=True))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_lora_takes_the_bytes_that_it_is_given_and_stops_at_its_budget(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("peft")
     monkeypatch.setattr(Lora, "rates", (5e-3,))
-    one = size_of(add_lora(beside(backbone).model, 1))
+    one = size_of(add_lora(beside(backbone).model, 1, seed=0))
     before = weights_digest(backbone)
     made = Lora(setting(backbone, equal_bytes=round(7.3 * one), budget_seconds=20.0))
     assert made.learn(SHORT).in_time
@@ -204,6 +272,43 @@ def test_the_codebook_splits_the_distance_or_widens(backbone: Backbone) -> None:
     assert len(made._book) == 2, "another fact still needs this key"
     made._remove("b")
     assert [e.owners for e in made._book] == [{"c"}]
+
+
+def test_what_a_value_costs_is_the_same_without_working_out_the_blocks_below() -> None:
+    backbone = Backbone(tiny.model(num_hidden_layers=4), tiny.tokenizer(), name="four blocks")
+    made = Grace(setting(backbone))
+    rows, answers = map(list, zip(*training.spelled(backbone, SHORT), strict=True))
+    values = torch.randn(len(rows), backbone.width, generator=torch.Generator().manual_seed(0))
+    costs = made._losses(rows[1:], answers[1:], made._leaving(rows)[1:], values[1:])
+    for row, answer, value, cost in zip(rows[1:], answers[1:], values[1:], costs, strict=True):
+        place = len(row) - len(answer) - 1
+        with grace._replacing(backbone.blocks[made._place], lambda h, at=place, v=value: grace._put(h, [at], v[None])):
+            logits = backbone.model(input_ids=torch.tensor([row])).logits[0, place : len(row) - 1]
+        right = torch.nn.functional.cross_entropy(logits, torch.tensor(answer), reduction="none")
+        assert torch.allclose(cost, right, atol=1e-4)
+    assert not any("forward" in vars(block) for block in backbone.blocks)
+
+
+def test_a_value_that_is_found_takes_no_more_time_and_none_is_left_out(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grace, "_STEPS", 5)
+    monkeypatch.setattr(grace, "_BATCH", 2)
+    made = Grace(setting(backbone))
+    first = [len(answer) for _, answer in training.spelled(backbone, SHORT)]
+    looked: list[list[int]] = []
+
+    def losses(rows: Any, answers: Sequence[list[int]], plain: Any, values: torch.Tensor) -> list[torch.Tensor]:
+        looked.append([len(answer) for answer in answers])
+        found = [0.01 if len(looked) == 1 and at == 0 else 2.0 for at in range(len(answers))]
+        return [value.sum() * 0 + cost for value, cost in zip(values, found, strict=True)]
+
+    monkeypatch.setattr(made, "_losses", losses)
+    assert made._write(SHORT, 20.0)
+    assert looked == [first[:2], *4 * [first[1:2]], *5 * [first[2:]]]
+    looked.clear()
+    assert not made._write([replace(f, id=f"{f.id} again", question=f"And {f.question}") for f in SHORT], 0.0)
+    assert len(looked) == 2, "no time, but every batch was looked at"
 
 
 def test_text_is_exchanged_and_its_index_made_anew(backbone: Backbone) -> None:
@@ -269,6 +374,16 @@ def test_a_race_is_a_table_and_json(ran: Race) -> None:
     assert found["contenders"]["imprint"]["update"]["worked"] is True
     assert found["rungs"]["imprint"][LEARNED]["exact"] == 1.0
     assert found["tuning"] == 2
+
+
+def test_the_card_of_a_race_calls_nothing_right_where_nothing_is(ran: Race) -> None:
+    card = card_of_race(ran, date="2026-01-01")
+    assert {c.form for c in card.comparisons} == {LEARNED, OTHER_WORDS}
+    assert set(card.unjudged) == {NEAR_MISS, UNRELATED}
+    assert {slip.form for slip in card.slips()} <= {LEARNED, OTHER_WORDS}
+    found = json.loads(json.dumps(plain(card)))["ladder"]["rungs"]["imprint"]
+    assert found[NEAR_MISS]["exact"] is found[UNRELATED]["hallucinated"] is None
+    assert found[LEARNED]["exact"] == 1.0
 
 
 def test_memories_go_first_where_bytes_are_to_be_equal(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:

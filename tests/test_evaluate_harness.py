@@ -64,6 +64,17 @@ def test_likelihoods_are_the_plain_models_where_nothing_fires(backbone: Backbone
     assert isinstance(greedy, bool)
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_nothing_private_of_the_model_is_needed(
+    backbone: Backbone, folder: str, on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [asked("The lamp is on", " the hill")]
+    expected = wrapper(backbone, folder, on=on).loglikelihood(given)
+    for name in [name for name in vars(MemoryModel) if name in ("_answering", "_plain")]:
+        monkeypatch.delattr(MemoryModel, name)
+    assert wrapper(backbone, folder, on=on).loglikelihood(given) == expected
+
+
 def test_a_space_may_stand_on_either_side(backbone: Backbone) -> None:
     plain = wrapper(backbone, None)
     one, other = plain.loglikelihood([asked("The lamp is on ", "the hill"), asked("The lamp is on", " the hill")])

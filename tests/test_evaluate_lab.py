@@ -9,15 +9,18 @@ from dataclasses import replace
 
 import pytest
 import tiny
+from torch import Tensor
 
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.errors import ExtraMissing, UsageError
-from memtune.evaluate.lab import people
+from memtune.evaluate.compare.training import Outcome
+from memtune.evaluate.lab import learners, people
 from memtune.evaluate.lab.capacity import capacity
 from memtune.evaluate.lab.retention import retention, split
-from memtune.evaluate.output import plain
+from memtune.evaluate.output import plain, silent
+from memtune.evaluate.stats import Rate
 
 FACTS = [Fact.from_row(row) for row in tiny.facts(60)]
 SHORT = Config().with_settings(["learn.max_answer_tokens=40"])
@@ -67,6 +70,22 @@ def test_an_adapter_trained_in_sequence_runs_beside_it_and_leaves_the_backbone_a
     after = backbone.model.state_dict()
     assert after.keys() == before.keys()
     assert all(after[name].equal(value) for name, value in before.items())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="needs the extra peers")
+def test_the_rate_is_chosen_by_epochs_not_by_how_busy_the_machine_is(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fake:
+        def __init__(self, backbone: Backbone, facts: list[Fact], weights: list[Tensor], rate: float, *_: object):
+            self.rate, self.losses, self.batches = rate, [1.0], [0]
+
+        def run(self, time_limit: float) -> Outcome:
+            seconds, epochs = {3e-4: (1.0, 30.0), 1e-3: (9.0, 10.0)}.get(self.rate, (2.0, 20.0))
+            return Outcome(seconds, epochs, Rate(2, 2), seconds)
+
+    monkeypatch.setattr(learners, "Training", Fake)
+    assert "rate 0.001 of" in learners.InSequence(backbone, FACTS[:2], 3.0, 0, silent).about
 
 
 def test_without_the_package_its_extra_is_named_before_anything_is_learned(

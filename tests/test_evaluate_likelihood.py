@@ -11,6 +11,7 @@ import torch
 
 from memtune import MemoryModel
 from memtune.core.backbone import Backbone
+from memtune.core.generate import Decoder
 from memtune.errors import InputError, UsageError
 from memtune.evaluate import likelihood
 
@@ -106,6 +107,13 @@ def test_facts_in_rows_change_the_figures_of_what_asks_for_them_alone(backbone: 
         off = likelihood.scores(answering, [(asks, OPTIONS), (other, OPTIONS)], memory=False)
     assert on[1] == off[1]
     assert on[0] != off[0]
+
+
+def test_only_what_the_decoder_offers_is_changed() -> None:
+    """Its private methods may be renamed without a word: nothing would be put into its mouth any more."""
+    changed = set(vars(likelihood._Forced)) & set(vars(Decoder))
+    assert {"choose", "say"} <= changed
+    assert not [name for name in changed if name.startswith("_") and not name.startswith("__")]
 
 
 def test_what_cannot_be_scored_is_refused(llm: MemoryModel) -> None:

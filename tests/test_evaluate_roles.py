@@ -304,12 +304,67 @@ def test_parquet_rows_are_read(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("table", "asked", "answers"),
+    [
+        ("asked,answer\nThe cost?,40\n", "The cost?", ("40",)),
+        ('Asked;Answers\nThe cost, please?;"[""40"", 12.5]"\n', "The cost, please?", ("40", "12.5")),
+        ("subject\trephrase_prompt\nLamp\tThe lamp costs\n", "The lamp costs", ()),
+        ("question,note\nWho rules the Moon?,\n", "Who rules the Moon?", ()),
+    ],
+)
+def test_a_table_needs_no_column_but_what_is_asked(
+    table: str, asked: str, answers: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(table)
+    (found,) = read_rows(path)
+    assert (found.where, found.asked, found.answers) == ("line 2", asked, answers)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("colour,size\nred,2\n", "none of its columns is known"),
+        ("asked,asked\na,b\n", "two columns are named 'asked'"),
+        ("asked,answer\na\nb,c\n", "line 2: 1 columns where the first line names 2"),
+        ('asked,answer\n"a,b\n', "line 2"),
+        ("answer,note\nb,c\n", "line 2: nothing is asked"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said(table: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(table)
+    with pytest.raises(InputError) as error:
+        read_rows(path)
+    assert said in "; ".join([error.value.message, *getattr(error.value, "problems", [])])
+
+
+def test_parquet_needs_no_column_of_answers(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [{"rephrase_prompt": "The lamp costs", "answer": 12.5}, {"rephrase_prompt": "And the desk?", "answer": None}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    assert [(r.asked, r.answers) for r in read_rows(tmp_path / "rows.parquet")] == [
+        ("The lamp costs", ("12.5",)), ("And the desk?", ()),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", [12, 12.5])
+def test_a_number_is_an_answer_whether_it_is_whole_or_not(answer: float) -> None:
+    assert read_rows([{"question": "How much?", "answer": answer}])[0].answers == (str(answer),)
+    assert read_rows([{"question": "How much?", "answer": [answer, "x"]}])[0].answers == (str(answer), "x")
+    with pytest.raises(BadRows, match="must be text, not bool"):
+        read_rows([{"question": "How much?", "answer": True}])
+
+
 def test_bad_rows_are_refused_whole_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     lines = [
         '{"question": "a?", "answer": "b"}', '{"answer": "b"}', "no JSON", '{"question": "a?", "role": "gold"}',
         '{"question": "a?", "never": true, "answer": "b"}', '{"question": "a?", "options": "b"}', "[1]",
-        '{"question": 1.5}',
+        '{"question": true}',
     ]  # fmt: skip
     path.write_text("\n".join(lines))
     with pytest.raises(BadRows) as error:

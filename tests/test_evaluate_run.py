@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny
 
 from memtune import MemoryModel
+from memtune.config import Config, RouterConfig
 from memtune.core.backbone import Backbone
-from memtune.core.facts import Fact
+from memtune.core.facts import Fact, normalise
 from memtune.errors import InputError, UsageError
 from memtune.evaluate.card import write_card
+from memtune.evaluate.card.tables import figures
 from memtune.evaluate.cases import LEARNED, NEAR_MISS, UNKNOWN
 from memtune.evaluate.compare.race import race
 from memtune.evaluate.files import cases_from, facts_from, texts_from
+from memtune.evaluate.made import MADE_WORDINGS
 from memtune.evaluate.output import plain
 from memtune.evaluate.present import card_of, card_of_race
 from memtune.evaluate.recipe import Recipe, follow
 from memtune.evaluate.run import Evaluation, evaluate
+from memtune.router.augment import made
 
 FACTS = [Fact.from_row(row) for row in tiny.facts(24)]
 RUNGS = ("base", "memory", "lookup", "oracle")
@@ -105,6 +110,35 @@ def test_the_card_of_an_evaluation_and_the_note(found: Evaluation, llm: MemoryMo
     llm.note(found.version, found.summary(), found.data())
 
 
+def test_facts_that_are_archived_or_out_of_their_time_are_not_asked(backbone: Backbone, tmp_path: Path) -> None:
+    said: list[str] = []
+    with MemoryModel(backbone, tmp_path / "memory") as model:
+        model.learn(
+            [*FACTS[:8], replace(FACTS[8], valid_until="2020-01-01"), replace(FACTS[9], valid_from="2999-01-01")]
+        )
+        model.archive(FACTS[0].id)
+        served = [fact.id for fact in FACTS[1:8]]
+        assert [fact.id for fact in model.served_facts()] == served
+        assert len(list(model.facts())) == 10
+        found = evaluate(model, ladder=("memory", "lookup"), unrelated=0, say=said.append)
+        model.archive(*served)
+        with pytest.raises(InputError, match="holds no facts"):
+            evaluate(model)
+    assert "3 facts are archived or not in force: not asked" in said
+    assert [fact.id for fact in found.facts] == served
+    assert {fact for case in found.gathered.cases for fact in case.facts} <= set(served)
+    assert found.ladder.figures("memory", LEARNED).exact.value == 1.0
+
+
+def test_wordings_that_the_router_made_are_not_asked_as_others(backbone: Backbone, tmp_path: Path) -> None:
+    config = Config(router=RouterConfig(made=6))
+    with MemoryModel(backbone, tmp_path / "memory", config=config) as model:
+        model.learn(FACTS[:10])
+        found = evaluate(model, ladder=("lookup",), unrelated=0)
+    keys = {normalise(text) for fact in FACTS for text in made(fact.question, most=6)}
+    assert not keys & {normalise(case.text) for case in found.gathered.of(MADE_WORDINGS)}
+
+
 def test_an_empty_memory_is_nothing_to_evaluate(backbone: Backbone, tmp_path: Path) -> None:
     with MemoryModel(backbone, tmp_path / "memory") as model:
         model.learn(FACTS[:1])
@@ -136,8 +170,6 @@ def test_the_recipe_goes_all_the_way(backbone: Backbone, tmp_path: Path) -> None
 def test_files_become_facts_cases_and_texts(rows: Path, tmp_path: Path) -> None:
     source = tmp_path / "facts.jsonl"
     source.write_text("".join(json.dumps(fact.to_row()) + "\n" for fact in FACTS))
-    from memtune.config import Config
-
     facts = facts_from(source, Config())
     assert [fact.id for fact in facts] == [fact.id for fact in FACTS]
     assert {case.role for case in cases_from(facts, rows, 0)} <= {"wording", "held-out"}
@@ -148,6 +180,36 @@ def test_files_become_facts_cases_and_texts(rows: Path, tmp_path: Path) -> None:
     (tmp_path / "none.jsonl").write_text("")
     with pytest.raises(InputError):
         facts_from(tmp_path / "none.jsonl", Config())
+
+
+def test_facts_of_a_file_that_are_not_in_force_are_left_out_and_that_is_said(tmp_path: Path) -> None:
+    source, said = tmp_path / "facts.jsonl", list[str]()
+    changes = ({"state": "archived"}, {"valid_until": "2020-01-01"}, {"valid_from": "2999-01-01"}, {})
+    rows = [fact.to_row() | change for fact, change in zip(FACTS, changes, strict=False)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [fact.id for fact in facts_from(source, Config(), said.append)] == [FACTS[3].id]
+    assert said == ["3 facts are archived or not in force: not asked"]
+    source.write_text(json.dumps(rows[0]) + "\n")
+    with pytest.raises(InputError, match="none of its facts is in force"):
+        facts_from(source, Config())
+
+
+def test_a_race_is_handed_every_row_of_a_file(tmp_path: Path) -> None:
+    rows = [{"asked": f"The tale of number {1000 + n}", "fact": f"fact-{n}"} for n in range(24)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(cases_from(FACTS, path, 0)) == 24
+
+
+def test_where_nothing_routes_no_rate_of_firing_is_shown(found: Evaluation) -> None:
+    for rung, routed in (("base", False), ("oracle", False), ("memory", True), ("lookup", True)):
+        rate = found.ladder.figures(rung, NEAR_MISS).fired
+        assert bool(rate.n) == routed
+        assert (rate.value is None) == (not routed)
+    for sheet in (figures(found.ladder, NEAR_MISS), found.ladder.sheets()[found.ladder.forms.index(NEAR_MISS)]):
+        column = {row[0]: row[sheet.columns.index("fired")] for row in sheet.rows}
+        assert (column["base"], column["oracle"]) == ("–", "–")
+        assert "%" in column["memory"]
 
 
 def test_a_race_has_a_card_too(backbone: Backbone, tmp_path: Path) -> None:

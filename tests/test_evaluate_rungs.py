@@ -105,6 +105,10 @@ def test_every_rung_answers_everything_that_can_be_asked(name: str, bench: Workb
         assert [score(c, s).exact for c, s in zip(cases, said, strict=True)][:4] == [True] * 4
         assert [s.fired for s in said[:4]] == [True] * 4
         assert said[0].facts == ASKED[0].facts
+    if name in ("base", "prompt", "rag", "oracle"):
+        assert {s.fired for s in said} == {None}  # nothing routes there
+    else:
+        assert said[4].fired is False
     if name in ("memory", "lookup", "random"):
         assert said[4].abstained
         assert not said[4].fired
@@ -170,11 +174,30 @@ def test_a_prompt_that_is_too_long_loses_its_last_parts(bench: Workbench) -> Non
         return " ".join([*parts, ASKED[0].text])
 
     long = ["word " * 40] * 50
-    question, kept = bench.fitted(ASKED[0], put, long)
+    question, kept = bench.fitted(ASKED[0], put, long, 24)
     assert 0 < len(kept) < 50
     room = bench.backbone.context - 24
     assert bench.tokens(question, False) <= room < bench.tokens(put(long[: len(kept) + 1]), False)
-    assert bench.fitted(ASKED[0], put, ["word " * 3000])[1] == []
+    assert bench.fitted(ASKED[0], put, ["word " * 3000], 24)[1] == []
+
+
+@pytest.mark.parametrize("name", ["prompt", "rag"])
+def test_room_is_left_for_the_longest_reply_of_all_that_are_decoded_together(
+    name: str, llm: MemoryModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Workbench(llm, FACTS, TUNING, seed=3)
+    rung = rungs.make(name, bench)
+    long = dataclasses.replace(ASKED[1], answers=("Item-1 (blue) " * 20,))
+    reserved, real = set(), Workbench.fitted
+
+    def fitted(self: Workbench, case: Any, put: Any, parts: Any, reply: int) -> Any:
+        reserved.add(reply)
+        return real(self, case, put, parts, reply)
+
+    monkeypatch.setattr(Workbench, "fitted", fitted)
+    rung.answer([ASKED[0], long])
+    assert reserved == {bench.decoding([long]).max_new_tokens}
+    assert bench.longest([ASKED[0]]) < bench.longest([ASKED[0], long])
 
 
 # ---- retrieval ------------------------------------------------------------------------------------------------------
@@ -261,6 +284,23 @@ def test_retrieval_answers_only_where_the_memory_is_silent(bench: Workbench) -> 
     assert (by_memory.text, by_memory.facts) == (FACTS[0].answer, ASKED[0].facts)
     assert not by_rag.abstained
     assert by_rag.prompt_tokens > bench.tokens(NOBODY.question, False)
+
+
+def test_more_passages_are_taken_where_other_words_need_them(llm: MemoryModel) -> None:
+    """In learned words the first passage is always the right one; in the others it is the third."""
+
+    class Third(rag.Rag):
+        def _found(self, case: Case, k: int) -> list[Fact]:
+            own = [self._bench.by_id[fact] for fact in case.facts if not case.extra]
+            others = [fact for fact in FACTS if fact not in own]
+            return [*own, *others][:k] if case.role == "recall" else [*others[:2], *own, *others[2:]][:k]
+
+    words = [dataclasses.replace(case, id=f"other {case.id}", role="wording") for case in TUNING]
+    both = [case for pair in zip(TUNING, words, strict=True) for case in pair]
+    assert Third(Echo(llm, FACTS, TUNING)).way.k == 1
+    assert Third(Echo(llm, FACTS, both)).way.k == 3
+    assert {case.role for case in both[:8:2]} == {"recall"}
+    assert {case.role for case in Third(Echo(llm, FACTS, both))._withheld} == {"recall", "wording"}
 
 
 def test_a_rung_that_is_tuned_already_is_not_tuned_again(reader: Echo) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtune.errors import UsageError
+from memtune.evaluate.cases import LEARNED
 from memtune.evaluate.paired import MEASURES, RESAMPLES, compare_all, holm, paired, sheet
 from memtune.evaluate.stats import Mean, Rate, Spread, figure, percent, points, probability
 
@@ -155,6 +156,11 @@ def test_all_rungs_on_all_forms() -> None:
     assert len(table.rows) == 28
     assert "28 comparisons" in table.note
     assert found == compare_all(fake_ladder(40))
+    some = compare_all(ladder, forms=[LEARNED])
+    assert {c.form for c in some} == {LEARNED}
+    assert [c.p for c in some] == [c.p for c in found if c.form == LEARNED]
+    assert sum(c.p_holm for c in some) < sum(c.p_holm for c in found if c.form == LEARNED), "a smaller family"
+    assert compare_all(ladder, seed=1) != found
 
 
 @pytest.mark.parametrize("measure", MEASURES)

@@ -8,22 +8,24 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny
+from typer.testing import CliRunner
 
+from memtune.cli import app, opening
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact, normalise
 from memtune.errors import UsageError
-from memtune.evaluate.cases import Case
+from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.output import plain
 from memtune.evaluate.stats import Rate
 from memtune.evaluate.temporary import learned
-from memtune.evaluate.use import forms, measure, world
+from memtune.evaluate.use import bench, forms, measure, world
 from memtune.evaluate.use.figures import Share, oracle_cell
 from memtune.evaluate.use.names import held_out, names
 from memtune.evaluate.use.recitation import OTHER_WISHES, recitation
@@ -249,12 +251,12 @@ SOME = ("yes or no", "choice by likelihood", "JSON field", "3 facts an answer")
 
 def test_every_arm_answers_every_form(backbone: Backbone) -> None:
     found, again = (
-        measure.use(backbone, SHORT, kinds=("imprint",), rungs=("base", "lookup", "oracle"), n=6, seed=1, forms=SOME)
+        measure.use(backbone, SHORT, kinds=("imprint",), rungs=("base", "lookup", "oracle"), n=10, seed=1, forms=SOME)
         for _ in range(2)
     )
     assert tuple(found.arms) == SOME
     assert found.rungs == ["base", "memory, imprint", "lookup", "oracle"]
-    assert all(arm.right.n == 6 for arms in found.arms.values() for arm in arms.values())
+    assert all(arm.right.n == 10 for arms in found.arms.values() for arm in arms.values())
     assert found.arms["JSON field"]["lookup"].right.hits == 0, "the stored string is no JSON"
     assert found.arms["JSON field"]["oracle"].prompt_tokens > found.arms["JSON field"]["base"].prompt_tokens + 10
     assert found.arms["3 facts an answer"]["lookup"].held is not None
@@ -267,9 +269,118 @@ def test_every_arm_answers_every_form(backbone: Backbone) -> None:
 
 def test_a_form_or_rung_that_is_not_there_is_named(backbone: Backbone) -> None:
     with pytest.raises(UsageError, match="no form 'riddle'"):
-        measure.use(backbone, Config(), n=6, rungs=("base",), forms=("riddle",))
+        measure.use(backbone, Config(), n=10, rungs=("base",), forms=("riddle",))
     with pytest.raises(UsageError, match="no rung"):
-        measure.use(backbone, Config(), n=6, rungs=("psychic",))
+        measure.use(backbone, Config(), n=10, rungs=("psychic",))
+
+
+def test_too_few_subjects_are_refused_before_anything_is_learned(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "learned", lambda *_: pytest.fail("learned"))
+    for n in range(2, 10):
+        with pytest.raises(UsageError, match="too few"):
+            measure.use(backbone, Config(), n=n)
+
+
+def test_the_command_line_knows_how_few_are_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(opening, "load_model", lambda *_: None)
+    monkeypatch.setattr(opening, "use", lambda _, *, n, **__: asked.append(n))
+    for n in (max(forms.NEEDED) - 1, max(forms.NEEDED)):
+        CliRunner().invoke(app, ["lab", "use", "--n", str(n)])
+    assert asked == [max(forms.NEEDED)]
+
+
+def test_ten_facts_an_answer_are_ten_in_the_tuning_split_too() -> None:
+    made = world.make(10 + measure._TUNING, seed=2)
+    asked, tuning = made.part(made.things[measure._TUNING :]), made.part(made.things[: measure._TUNING])
+    for found in measure._by_form(asked, tuning, 2, ["10 facts an answer"])["10 facts an answer"]:
+        assert {len(set(case.facts)) for case in found} == {10}
+
+
+def test_all_forms_and_what_is_recited_beside_them(backbone: Backbone) -> None:
+    found = measure.use(backbone, SHORT, kinds=("imprint",), rungs=(), n=10, seed=1)
+    assert len(found.arms) == 12
+    (recited,) = found.recitation.values()
+    assert recited.facts == 10
+    assert {w.name for w in recited.wishes} == set(OTHER_WISHES)
+    assert {s.name: s.exact for s in recited.surroundings}["system prompt of 0 tokens"] == Rate(10, 10)
+    titles = [sheet.title for sheet in found.sheets()]
+    assert titles[-2:] == [
+        "memory, imprint: recited where none was asked for",
+        "memory, imprint: exact, whatever stands around",
+    ]
+    assert len(plain(found)["recitation"]["memory, imprint"]["wishes"]) == len(OTHER_WISHES)
+
+
+# ---- how the arms answer --------------------------------------------------------------------------------------------
+
+
+class Prints:
+    """A lookup that prints this."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def answer(self, cases: Sequence[Case]) -> list[Said]:
+        return [Said(self.text) for _ in cases]
+
+    def describe(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("printed", "chosen"), [("250", "250"), ("In 250, or so", "250"), ("2500", ""), ("tolu nar", "Tolu Nar"), ("", "")]
+)
+def test_a_lookup_chooses_what_its_string_holds_as_words_of_its_own(printed: str, chosen: str) -> None:
+    case = Case("x", "?", ("250",), forms.LIKELIEST, options=("25", "250", "60", "Tolu Nar"))
+    (said,) = bench.answers("lookup", Prints(printed), None, [case])  # type: ignore[arg-type, misc]
+    assert said.text == chosen
+
+
+def test_the_oracles_place_is_chosen_by_likelihood_where_that_is_asked(
+    backbone: Backbone, made: world.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it would be if facts helped as system text alone: nothing that is decoded would show it."""
+
+    def likeliest(_: object, cases: Sequence[Case], questions: Sequence[object], *, memory: bool) -> list[Said]:
+        assert not memory
+        return [
+            Said(c.answers[0] if isinstance(q, list) else "none of them") for c, q in zip(cases, questions, strict=True)
+        ]
+
+    monkeypatch.setattr(bench, "likeliest", likeliest)
+    some = [case for case in forms.cases(made, seed=3) if case.form == forms.LIKELIEST]
+    with learned(backbone, made.facts[:4], Config()) as memory:
+        told = bench.make("oracle", bench.UseBench(memory.model, made.facts, some[:6]))
+        assert "as system text" in told.describe()
+        assert "6 of 6 right" in told.describe()
+        assert all(right(c, s.text) for c, s in zip(some, told.answer(some), strict=True))
+
+
+def test_the_likeliest_option_says_whether_a_fact_was_used(backbone: Backbone, made: world.World) -> None:
+    facts = made.facts[:4]
+    options = tuple(fact.answer for fact in facts)
+    cases = [
+        Case("a", facts[0].question, (facts[0].answer,), forms.LIKELIEST, options=options),
+        Case("b", "Why?", (), forms.LIKELIEST, options=options),
+    ]
+    with learned(backbone, facts, Config()) as memory:
+        answering = memory.model.memory.answering
+        on, off = (bench.likeliest(answering, cases, [c.text for c in cases], memory=m) for m in (True, False))
+    assert [bool(said.fired) for said in on] == [True, False]
+    assert not any(said.fired for said in off)
+    assert on[0].text == facts[0].answer
+
+
+def test_replies_are_as_short_as_is_asked_while_time_is_taken(backbone: Backbone, made: world.World) -> None:
+    with learned(backbone, made.facts[:4], Config()) as memory:
+        own = bench.UseBench(memory.model, made.facts)
+        cases = [Case(f.id, f.question, (f.answer,)) for f in made.facts[:4]]
+        assert own.decoding(cases).max_new_tokens == bench._ROOM
+        with own.replies_of(1):
+            assert own.decoding(cases).max_new_tokens == 1
 
 
 # ---- recitation -----------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from memtune.history import History, candidate_of
 from memtune.inbox import Inbox
 from memtune.ingest import open_facts
 from memtune.learning import Progress
+from memtune.life import in_state
 from memtune.memory import Memory
 from memtune.rebase import Rebased, rebase
 from memtune.router.calibrate import Calibration
@@ -248,6 +249,10 @@ class MemoryModel(Versions):
     def facts(self, where: Mapping[str, str] | None = None, limit: int | None = None) -> Iterator[Fact]:
         """The facts of the memory, in the order they were learned."""
         return self.memory.facts(where, limit=limit)
+
+    def served_facts(self) -> Iterator[Fact]:
+        """Those of them that may answer now: neither archived nor out of their time."""
+        return in_state(self.memory.folder, "active", at=self.memory.answering.clock())
 
     def fact(self, fact_id: str) -> Fact:
         return self.memory.folder.fact(fact_id)

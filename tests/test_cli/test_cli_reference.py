@@ -294,7 +294,7 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
     "lab use": _measuring("use")
     | {
         "--kinds": ("kv", "use", {"kinds": ["kv"]}),
-        "--n": ("5", "use", {"n": 5}),
+        "--n": ("12", "use", {"n": 12}),
         "--forms": ("note", "use", {"forms": ["note"]}),
     },
     "lab retention": _measuring("retention")

@@ -14,7 +14,7 @@ from memtune.core.facts import Fact
 from memtune.core.generate import Request
 from memtune.core.reports import Answer, LearnReport
 from memtune.errors import MemtuneError
-from memtune.evaluate.identity import BATCH, in_batches, plain, replies, routed, same_as_plain
+from memtune.evaluate.replay import BATCH, in_batches, plain, replies, routed, same_as_plain
 from memtune.model import MemoryModel
 
 __all__ = [

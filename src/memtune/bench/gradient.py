@@ -48,6 +48,7 @@ class Run:
     """When the recall was reached; None when it was not."""
     peak_bytes: int | None
     above_start_bytes: int | None
+    diverged: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def measure(
 
 
 def _peer(
-    method: str, rates: Sequence[float], prepare: Callable[[Any, Grid], list[Tensor]], backbone: Backbone,
+    method: str, rates: Sequence[float], prepare: Callable[[Any, Grid, int], list[Tensor]], backbone: Backbone,
     facts: Sequence[Fact], grid: Grid, time_limit: float, seed: int, say: Say,
 ) -> Peer:  # fmt: skip
     runs: list[Run] = []
@@ -82,7 +83,7 @@ def _peer(
     for rate in rates:
         peak = Peak()
         own = copy_of(backbone)
-        weights = prepare(own.model, grid)
+        weights = prepare(own.model, grid, seed)
         size = size_of(weights)
         run = Training(own, facts, weights, rate, grid.batch, seed).run(time_limit)
         runs.append(Run(rate, **vars(run), peak_bytes=peak.bytes, above_start_bytes=peak.above))
@@ -95,9 +96,9 @@ def best_of(runs: Sequence[Run]) -> Run:
     return min(runs, key=standing)
 
 
-def _with_lora(model: Any, grid: Grid) -> list[Tensor]:
-    return add_lora(model, grid.rank)
+def _with_lora(model: Any, grid: Grid, seed: int) -> list[Tensor]:
+    return add_lora(model, grid.rank, seed)
 
 
-def _all_free(model: Any, _: Grid) -> list[Tensor]:
+def _all_free(model: Any, _: Grid, __: int) -> list[Tensor]:
     return free_all(model)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memtune.cli import opening
-from memtune.cli.options import DEFAULT_MEMORY, Json, Model, Place, Settings
+from memtune.cli.options import DEFAULT_MEMORY, Json, Measured, Measuring, Model, Place
 from memtune.cli.output import print_json, print_lines, remark, write_lines
 from memtune.config import CASES, DEFAULT_MODEL, LADDER, RACE, UNRELATED, Config
 from memtune.errors import UsageError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 Facts = Annotated[str, typer.Argument(metavar="FACTS", help="A file of facts: JSONL, CSV, Parquet.")]
 MaxN = Annotated[int, typer.Option("--max-n", min=1, help="Cases of each form at most, drawn by --seed.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of every draw.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Of the processor; default: those of torch.")]
 Texts = Annotated[
     list[Path] | None, typer.Option("--text", metavar="FILE", help="Held-out text, for bits per byte; may be repeated.")
 ]
@@ -47,16 +45,16 @@ def eval_(
         int, typer.Option("--unrelated", min=0, help="Prompts about other things, compared bit for bit.")
     ] = UNRELATED,
     max_n: MaxN = CASES,
-    seed: Seed = 0,
-    threads: Threads = None,
     out: Out = None,
     replace: Replace = False,
     note: Annotated[bool, typer.Option("--note/--no-note", help="Keep the summary with the memory's version.")] = True,
     as_json: Json = False,
+    run: Measuring,
     place: Place,
 ) -> None:
     """Ask a memory what it learned and what it did not, beside other ways of answering."""
-    prepare(out, replace, threads)
+    _require_room(out, replace)
+    run.begin()
     with place.load() as model:
         found = opening.evaluate(
             model,
@@ -66,12 +64,12 @@ def eval_(
             choices=choices or (),
             unrelated=unrelated,
             max_n=max_n,
-            seed=seed,
+            seed=run.seed,
             say=remark,
         )
         publish(found, as_json)
         if out is not None:
-            _write(opening.card_of(found, model, **_context(max_n=max_n, seed=seed)), out, replace)
+            _write(opening.card_of(found, model, **_context(max_n=max_n, seed=run.seed)), out, replace)
         if note:
             model.note(found.version, found.summary(), found.data())
 
@@ -91,19 +89,15 @@ def compare(
         bool, typer.Option("--equal-bytes", help="Give peft-lora as many bytes as the memory has.")
     ] = False,
     max_n: MaxN = CASES,
-    seed: Seed = 0,
-    threads: Threads = None,
     out: Out = None,
     replace: Replace = False,
     as_json: Json = False,
-    model: Model = DEFAULT_MODEL,
-    settings: Settings = None,
+    run: Measured,
 ) -> None:
     """Race memtune against other ways of keeping the same facts, on one model in one run."""
-    prepare(out, replace, threads)
-    config = Config().with_settings(settings or ())
+    _require_room(out, replace)
     found = opening.race(
-        opening.load_model(model, None, config),
+        run.load(),
         facts,
         _names(against),
         data=data,
@@ -111,12 +105,12 @@ def compare(
         budget_seconds=budget,
         equal_bytes=equal_bytes,
         max_n=max_n,
-        seed=seed,
+        seed=run.seed,
         say=remark,
     )
     publish(found, as_json)
     if out is not None:
-        _write(opening.card_of_race(found, **_context(max_n=max_n, seed=seed)), out, replace)
+        _write(opening.card_of_race(found, **_context(max_n=max_n, seed=run.seed)), out, replace)
 
 
 def recipe(
@@ -124,26 +118,23 @@ def recipe(
     *,
     memory: Annotated[Path, typer.Option("--memory", metavar="DIR", help="The memory to make.")] = DEFAULT_MEMORY,
     max_n: MaxN = CASES,
-    seed: Seed = 0,
-    threads: Threads = None,
     out: Out = None,
     replace: Replace = False,
     as_json: Json = False,
-    model: Model = DEFAULT_MODEL,
-    settings: Settings = None,
+    run: Measured,
 ) -> None:
     """Go from a file of facts to a memory step by step: data, baselines, one fact, ten, all, what holds, what next."""
-    prepare(out, replace, threads)
-    config = Config().with_settings(settings or ())
-    with opening.new_memory(model, memory, config) as llm:
-        found, steps = opening.recipe(llm, facts, max_n=max_n, seed=seed, say=remark)
+    _require_room(out, replace)
+    run.begin()
+    with opening.new_memory(run.model, memory, run.config) as llm:
+        found, steps = opening.recipe(llm, facts, max_n=max_n, seed=run.seed, say=remark)
         for step in steps:
             if not as_json:
                 _show(step.title, step.lines, step.sheets)
         if as_json:
             publish(found, as_json=True)
         if out is not None and found.after is not None:
-            _write(opening.card_of(found.after, llm, **_context(max_n=max_n, seed=seed)), out, replace)
+            _write(opening.card_of(found.after, llm, **_context(max_n=max_n, seed=run.seed)), out, replace)
 
 
 def sweep(
@@ -160,17 +151,16 @@ def sweep(
         int, typer.Option("--max-steps", min=1, help="Of training, where a run goes to the end.")
     ] = 100,
     max_n: Annotated[int, typer.Option("--max-n", min=1, help="Facts at most, drawn by --seed.")] = CASES,
-    seed: Seed = 0,
-    threads: Threads = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE.yaml", help="Write the settings of the best run.")
     ] = None,
     as_json: Json = False,
+    run: Measuring,
     model: Model = DEFAULT_MODEL,
 ) -> None:
     """Try a grid of settings on a sample of facts; poor runs stop early."""
-    prepare(None, False, threads)
     wanted = _grid(grid)
+    run.begin()
     found = opening.sweep(
         opening.load_model(model, None, Config()),
         facts,
@@ -178,7 +168,7 @@ def sweep(
         method=method,
         max_steps=max_steps,
         max_n=max_n,
-        seed=seed,
+        seed=run.seed,
         say=remark,
     )
     publish(found, as_json)
@@ -204,12 +194,10 @@ def _grid(given: Sequence[str] | None) -> dict[str, list[str]]:
     return grid
 
 
-def prepare(out: Path | None, replace: bool, threads: int | None) -> None:
+def _require_room(out: Path | None, replace: bool) -> None:
     """What can go wrong is said before anything is loaded."""
     if out is not None:
         opening.require_card_folder(out, replace)
-    if threads:
-        opening.use_threads(threads)
 
 
 def _context(**settings: object) -> dict[str, Any]:

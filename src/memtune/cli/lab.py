@@ -9,8 +9,8 @@ import typer
 
 from memtune.cli import opening
 from memtune.cli.commands import command
-from memtune.cli.evaluate import Facts, Seed, Threads, prepare, publish
-from memtune.cli.options import Json, Model, Settings
+from memtune.cli.evaluate import Facts, publish
+from memtune.cli.options import Json, Measured, Model, Seed
 from memtune.cli.output import remark
 from memtune.config import DEFAULT_MODEL, KIND_NAMES, Config
 from memtune.errors import UsageError
@@ -30,21 +30,16 @@ _KINDS = ",".join(KIND_NAMES)
 def use(
     *,
     kinds: Kinds = _KINDS,
-    n: Annotated[int, typer.Option("--n", min=2, help="Subjects that are asked about.")] = 60,
+    n: Annotated[int, typer.Option("--n", min=10, help="Subjects that are asked about.")] = 60,
     forms: Annotated[
         str | None, typer.Option("--forms", metavar="A,B", help="Only these forms; all by default.")
     ] = None,
-    seed: Seed = 0,
-    threads: Threads = None,
     as_json: Json = False,
-    model: Model = DEFAULT_MODEL,
-    settings: Settings = None,
+    run: Measured,
 ) -> None:
     """Use facts in forms whose output is not the stored answer: yes or no, choices, comparisons, two hops, notes."""
-    prepare(None, False, threads)
-    llm = opening.load_model(model, None, Config().with_settings(settings or ()))
     chosen = forms.split(",") if forms else None
-    publish(opening.use(llm, kinds=kinds.split(","), n=n, forms=chosen, seed=seed, say=remark), as_json)
+    publish(opening.use(run.load(), kinds=kinds.split(","), n=n, forms=chosen, seed=run.seed, say=remark), as_json)
 
 
 @command(app)
@@ -54,16 +49,13 @@ def retention(
     steps: Annotated[int, typer.Option("--steps", min=1, help="In which the other facts are learned.")] = 5,
     budget: Annotated[float, typer.Option("--budget", min=1, help="Seconds of training for the peer.")] = 300.0,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Beside peft LoRA, trained in sequence.")] = True,
-    seed: Seed = 0,
-    threads: Threads = None,
     as_json: Json = False,
-    model: Model = DEFAULT_MODEL,
-    settings: Settings = None,
+    run: Measured,
 ) -> None:
     """Learn some facts, then ten times as many others: what is left of the first ones after each step."""
-    prepare(None, False, threads)
-    llm = opening.load_model(model, None, Config().with_settings(settings or ()))
-    found = opening.retention(llm, facts, steps=steps, budget_seconds=budget, peers=peers, seed=seed, say=remark)
+    found = opening.retention(
+        run.load(), facts, steps=steps, budget_seconds=budget, peers=peers, seed=run.seed, say=remark
+    )
     publish(found, as_json)
 
 
@@ -72,16 +64,11 @@ def capacity(
     *,
     people: Annotated[int, typer.Option("--people", min=1, help="Whose lives are made up, six facts each.")] = 200,
     kinds: Kinds = _KINDS,
-    seed: Seed = 0,
-    threads: Threads = None,
     as_json: Json = False,
-    model: Model = DEFAULT_MODEL,
-    settings: Settings = None,
+    run: Measured,
 ) -> None:
     """Bits recalled for each byte stored, beside the two bits a parameter that training reaches."""
-    prepare(None, False, threads)
-    llm = opening.load_model(model, None, Config().with_settings(settings or ()))
-    publish(opening.capacity(llm, people=people, kinds=kinds.split(","), seed=seed, say=remark), as_json)
+    publish(opening.capacity(run.load(), people=people, kinds=kinds.split(","), seed=run.seed, say=remark), as_json)
 
 
 @command(data)

@@ -148,7 +148,7 @@ def race(
     from memtune.evaluate import files
     from memtune.evaluate.compare.race import race as run
 
-    rows = files.facts_from(facts, model.config)
+    rows = files.facts_from(facts, model.config, options["say"])
     cases, read = files.cases_from(rows, data, seed), files.texts_from(texts)
     return run(model.backbone, rows, contenders, config=model.config, cases=cases, texts=read, seed=seed, **options)
 
@@ -164,7 +164,7 @@ def sweep(model: MemoryModel, facts: str, grid: Mapping[str, Sequence[str]], *, 
     from memtune.evaluate import files
     from memtune.evaluate.sweep import sweep as run
 
-    rows = files.facts_from(facts, model.config)
+    rows = files.facts_from(facts, model.config, options["say"])
     return run(model.backbone, rows, grid, config=model.config, sample=max_n, **options)
 
 
@@ -178,7 +178,7 @@ def retention(model: MemoryModel, facts: str, **options: Any) -> Retention:
     from memtune.evaluate import files
     from memtune.evaluate.lab.retention import retention as run
 
-    return run(model.backbone, files.facts_from(facts, model.config), config=model.config, **options)
+    return run(model.backbone, files.facts_from(facts, model.config, options["say"]), config=model.config, **options)
 
 
 def capacity(model: MemoryModel, **options: Any) -> Capacity:

@@ -37,6 +37,7 @@ Model = Annotated[str, typer.Option("--model", metavar="M", help="The model: a f
 KeepUnanswered = Annotated[
     bool, typer.Option("--inbox", help="Keep questions that no fact answers in the memory's inbox.")
 ]
+Seed = Annotated[int, typer.Option("--seed", help="Of every draw.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as imprint.margin=12; may be repeated."),
@@ -111,6 +112,38 @@ class Place(Folder):
     def load_plain(self) -> closing[MemoryModel]:
         """The model alone."""
         return closing(opening.load_model(self.model, None, self.config))
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How a measurement runs: what its draws come from, and how much of the machine it takes."""
+
+    seed: Seed = 0
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Of the processor; default: those of torch.")
+    ] = None
+
+    def begin(self) -> None:
+        """Before anything is loaded."""
+        if self.threads:
+            opening.use_threads(self.threads)
+
+
+@dataclass(frozen=True)
+class Measured(Measuring):
+    """A measurement that makes its memories itself, on a model and with the settings of this run."""
+
+    model: Model = DEFAULT_MODEL
+    settings: Settings = None
+
+    @property
+    def config(self) -> Config:
+        return Config().with_settings(self.settings or ())
+
+    def load(self) -> MemoryModel:
+        """The model alone."""
+        self.begin()
+        return opening.load_model(self.model, None, self.config)
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,15 @@ class Decoder:
                 for action in self._actions.values():
                     stack.enter_context(action.acting())
                 logits, cache = self.backbone.step(ids, mask, cache)
-            tokens = self._sampler.next(logits, self._greedy())
+            tokens = self.choose(logits)
             self._record(logits, tokens)
             ids = torch.tensor(tokens, device=ids.device)[:, None]
             mask = torch.cat([mask, mask.new_ones(len(tokens), 1)], dim=1)
             yield
+
+    def choose(self, logits: Tensor) -> list[int]:
+        """The next token of every row; a decoder that is told what to say chooses otherwise."""
+        return self._sampler.next(logits, self._greedy())
 
     def _prompts(self) -> tuple[Tensor, Tensor]:
         """Prompts padded on the left, so that all end together."""
@@ -129,9 +133,10 @@ class Decoder:
                 continue
             if self._keep_logits:
                 reply.logits.append(logits[row].clone())
-            self._say(row, reply, tokens[row])
+            self.say(row, reply, tokens[row])
 
-    def _say(self, row: int, reply: Reply, token: int) -> None:
+    def say(self, row: int, reply: Reply, token: int) -> None:
+        """What a row makes of its next token: it is said, or ends the reply."""
         if token in self.backbone.end_ids:
             reply.finish = "stop"
         else:

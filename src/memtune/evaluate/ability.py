@@ -21,6 +21,7 @@ from memtune.core.backbone import Backbone
 from memtune.core.experts import batches_by_length
 from memtune.errors import BadRows, InputError
 from memtune.evaluate import likelihood
+from memtune.evaluate.gather import stratified
 from memtune.evaluate.output import Sheet
 from memtune.evaluate.stats import Rate
 from memtune.ingest import files
@@ -43,6 +44,7 @@ class Choice:
     question: str
     right: str
     others: tuple[str, ...]
+    group: str | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -107,10 +109,10 @@ class AbilityResult:
 
 def ability(
     model: MemoryModel, texts: Sequence[Path] = (), choices: Sequence[Path] = (), *, passages: int = _PASSAGES,
-    max_n: int | None = None,
+    max_n: int | None = None, seed: int = 0,
 ) -> AbilityResult:  # fmt: skip
-    """What the plain model can do, and whether it still can with the memory on."""
-    rows = [(path.name, read_choices(path)[:max_n]) for path in choices]  # a bad file is refused before anything runs
+    """What the plain model can do, and whether it still can with the memory on; of each file, `max_n` drawn choices."""
+    rows = [(path.name, _drawn(path, max_n, seed)) for path in choices]  # a bad file is refused before anything runs
     read = [(path.name, read_text(path)) for path in texts]
     answering = model.memory.answering
     return AbilityResult(
@@ -238,8 +240,13 @@ def _read(path: Path) -> str:
     return text
 
 
+def _drawn(path: Path, n: int | None, seed: int) -> list[Choice]:
+    """From all over the file, each group with its share: files are often in an order that says something."""
+    return stratified(read_choices(path), n, lambda choice: choice.group, seed)
+
+
 def read_choices(path: Path) -> list[Choice]:
-    """Rows with `question`, `answer` and `perturbed_answer`, a list of wrong ones."""
+    """Rows with `question`, `answer` and `perturbed_answer`, a list of wrong ones; they may name a `group`."""
     found, problems = [], []
     for number, line in enumerate(_read(path).split("\n"), 1):
         if not line.strip():
@@ -263,4 +270,5 @@ def _choice(row: Any) -> Choice:
         raise InputError("question, answer or perturbed_answer is missing or empty")
     if right in texts[2:]:
         raise InputError("the right answer is among the wrong ones")
-    return Choice(texts[0], texts[1], tuple(texts[2:]))
+    group = given.get("group")
+    return Choice(texts[0], texts[1], tuple(texts[2:]), None if group is None else str(group))

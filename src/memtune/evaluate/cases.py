@@ -54,8 +54,8 @@ class Said:
     """It says that it does not know."""
     facts: tuple[str, ...] = ()
     """Ids of the facts that it rests on, where the rung can say so."""
-    fired: bool = False
-    """Whether a stored fact was used."""
+    fired: bool | None = None
+    """Whether a router confirmed a stored fact; None where no router decides, and so none can fire."""
     prompt_tokens: int = 0
     new_tokens: int = 0
     seconds: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from memtune.core.facts import Fact
 from memtune.errors import InputError
 from memtune.evaluate.ability import read_text
 from memtune.evaluate.cases import Case
-from memtune.evaluate.gather import gather
+from memtune.evaluate.gather import gather, not_asked
+from memtune.evaluate.output import Say, silent
 from memtune.ingest import open_facts
 
 _PASSAGE = 2_000
@@ -18,20 +20,26 @@ _PASSAGE = 2_000
 _PASSAGES = 24
 
 
-def facts_from(path: str | Path, config: Config) -> list[Fact]:
+def facts_from(path: str | Path, config: Config, say: Say = silent) -> list[Fact]:
+    """The facts that a memory which learns them would answer with now."""
     source = open_facts(path, config.learn)
     source.check()
-    found = list(source)
+    found, now = list(source), time.time()
     if not found:
         raise InputError(f"{path}: there are no facts in it")
-    return found
+    served = [fact for fact in found if fact.state != "archived" and fact.validity.holds(now)]
+    if not served:
+        raise InputError(f"{path}: none of its facts is in force", hint="look at 'valid_from' and 'valid_until'")
+    if len(served) < len(found):
+        say(not_asked(len(found) - len(served)))
+    return served
 
 
 def cases_from(facts: Sequence[Fact], data: Path | None, seed: int) -> list[Case]:
-    """Other wordings and near misses of a file, with the roles that its rows have."""
+    """Other wordings and near misses of a file, with the roles that its rows have; what is tuned on, a race decides."""
     if data is None:
         return []
-    found = gather(facts, data, seed=seed)
+    found = gather(facts, data, tuning=0, seed=seed)
     return [case for case in found.cases if case.extra.get("where") and case.role != "recall"]
 
 

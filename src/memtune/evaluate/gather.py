@@ -1,7 +1,8 @@
 """From a memory to cases: what it learned, in learned and in other words; what it did not learn; drawn by the seed.
 
 Every form is drawn so that each group keeps its share. The facts to tune on are set aside first: nothing that is
-reported asks for one of them.
+reported asks for one of them. They are asked for in learned and in other words, as what is reported is: what finds a
+fact by its learned wording alone would be tuned to do no more than that.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from memtune.errors import InputError
 from memtune.evaluate.cases import LEARNED, NEAR_MISS, OTHER_WORDS, UNKNOWN, Case
 from memtune.evaluate.made import MADE_WORDINGS, Learned, made_wording, near_miss
 from memtune.evaluate.overlap import plain
-from memtune.evaluate.roles import Assigned, Assignment, Contamination, assign
+from memtune.evaluate.roles import SET_ASIDE, Assigned, Assignment, Contamination, assign
 from memtune.evaluate.rows import Origin, Row, name_of, read_rows
 from memtune.evaluate.scores import plain as as_scored
 
 NEARLY_LEARNED = "nearly learned wording"
 """The form of rows whose wording is all but a learned one: no figure for other words holds them."""
 _TUNING = 64
-"""Facts set aside to tune on, at most, and at most a fifth of all."""
+"""Facts set aside to tune on, at most, and at most a fifth of all; up to half of them, and at most a fifth of those
+that there are, are facts which the file asks for in other words."""
 _FORM_ORDER = (LEARNED, NEARLY_LEARNED, OTHER_WORDS, MADE_WORDINGS, NEAR_MISS, UNKNOWN)
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ class Gathered:
 
     cases: tuple[Case, ...]
     tuning: tuple[Case, ...] = ()
-    """Learned facts in learned wordings, none of which a case asks for."""
+    """Learned facts in learned and in other wordings, none of which a case asks for."""
     contamination: Contamination = field(default_factory=lambda: Contamination(0))
     remarks: tuple[str, ...] = ()
     """What a reader of the figures should know, one line each."""
@@ -50,19 +52,54 @@ class Gathered:
         return frozenset(fact for case in self.tuning for fact in case.facts)
 
 
-def gather(facts: Iterable[Fact], data: Origin | None = None, *, max_n: int | None = None, seed: int = 0) -> Gathered:
-    """Cases from the facts of a memory and, if there is one, a file of rows; at most `max_n` of each form."""
-    learned = Learned(facts)
-    if not learned.facts:
-        raise InputError("the memory holds no facts: there is nothing to evaluate", hint="learn some first")
-    assignment = _assigned(learned.facts, data)
-    asked, tuning = _set_aside(learned.facts, assignment, seed)
-    kept = {fact.id for fact in asked}
-    from_rows = [_case(a) for a in assignment.assigned if a.fact is None or a.fact.id in kept]
-    cases, remarks = _drawn(asked, learned, from_rows, max_n, seed)
-    if not tuning:
+def gather(
+    facts: Iterable[Fact], data: Origin | None = None, *, silent: Sequence[Fact] = (), keys_made: int = 0,
+    tuning: int = _TUNING, max_n: int | None = None, seed: int = 0,
+) -> Gathered:  # fmt: skip
+    """Cases from the facts of a memory and, if there is one, a file of rows; at most `max_n` of each form.
+
+    `silent`: facts that the memory holds and does not answer with now; nothing asks for them. `keys_made`: how many
+    wordings of each fact the router may hold that it made. `tuning`: facts to set aside to tune on, at most."""
+    served = list(facts)
+    if not served:
+        hint = "all of them are archived or not in force" if silent else "learn some first"
+        raise InputError("the memory holds no facts that answer: there is nothing to evaluate", hint=hint)
+    learned = Learned([*served, *silent], keys_made)
+    assignment = _assigned(served, silent, data)
+    asked, aside = _set_aside(served, assignment, tuning, seed)
+    ids = {fact.id for fact in aside}
+    held_back = [a for a in assignment.assigned if a.fact is not None and a.fact.id in ids]
+    reported = [a for a in assignment.assigned if a.fact is None or a.fact.id not in ids]
+    cases, remarks = _drawn(asked, learned, [_case(a) for a in reported], max_n, seed)
+    if silent:
+        remarks = [not_asked(len(silent)), *remarks]
+    if not aside:
         remarks = [*remarks, "too few facts to set some aside: what a rung could tune is left at its first choice"]
-    return Gathered(tuple(cases), tuple(recall_cases(tuning)), assignment.contamination, tuple(remarks))
+    return Gathered(
+        tuple(cases),
+        tuple(tuning_cases(aside, learned, seed, [_case(a) for a in held_back])),
+        assignment.contamination.without(SET_ASIDE, [a.row.where for a in held_back]),
+        tuple(remarks),
+    )
+
+
+def not_asked(n: int) -> str:
+    """What is said of facts that answer nothing now."""
+    return f"{n:,} {'fact is' if n == 1 else 'facts are'} archived or not in force: not asked"
+
+
+def tuning_cases(facts: Sequence[Fact], learned: Learned, seed: int = 0, given: Sequence[Case] = ()) -> list[Case]:
+    """Each fact in a learned wording and behind it in another one, of those `given` or else made: however many are
+    taken from the front, both kinds are among them. Further given ones stand at the end."""
+    own: dict[str, list[Case]] = defaultdict(list)
+    for case in given:
+        if case.role == "wording":
+            own[case.facts[0]].append(case)
+    found: list[Case] = []
+    for fact, recall in zip(facts, recall_cases(facts, seed), strict=True):
+        other = own[fact.id][0] if own[fact.id] else made_wording(fact, learned, seed)
+        found += [recall] if other is None else [recall, other]
+    return _each_once([*found, *(case for fact in facts for case in own[fact.id][1:])])
 
 
 def recall_cases(facts: Sequence[Fact], seed: int = 0) -> list[Case]:
@@ -89,25 +126,36 @@ def stratified(items: Sequence[T], n: int | None, group: Callable[[T], Hashable]
     return [items[place] for place in chosen]
 
 
-def _assigned(facts: Sequence[Fact], data: Origin | None) -> Assignment:
+def _assigned(facts: Sequence[Fact], silent: Sequence[Fact], data: Origin | None) -> Assignment:
     """The rows of the file, if there is one, with the roles that they have."""
     if data is None:
         return Assignment(contamination=Contamination(len(facts)))
-    found = assign(facts, read_rows(data), name_of(data))
+    found = assign(facts, read_rows(data), name_of(data), silent=silent)
     if not found.assigned:
         raise InputError(f"{name_of(data)}: no row is left to report on", hint=_why(found.contamination))
     return found
 
 
-def _set_aside(facts: Sequence[Fact], assignment: Assignment, seed: int) -> tuple[list[Fact], list[Fact]]:
-    """Facts to report on and facts to tune on; rather those that no row of the file asks for."""
-    n = min(_TUNING, len(facts) // 5)
+def _set_aside(facts: Sequence[Fact], assignment: Assignment, most: int, seed: int) -> tuple[list[Fact], list[Fact]]:
+    """Facts to report on and facts to tune on: some that the file asks for in other words, so that there are such
+    words to tune on, and come first; for the rest rather those that no row asks for. The order says nothing else."""
+    n = min(most, len(facts) // 5)
     wanted = {a.fact.id for a in assignment.assigned if a.fact is not None}
+    worded = {a.fact.id for a in assignment.assigned if a.fact is not None and a.role == "wording"}
+    tuning = _some([fact for fact in facts if fact.id in worded], min(n // 2, len(worded) // 5), seed)
+    aside = {fact.id for fact in tuning}
     free = [fact for fact in facts if fact.id not in wanted]
-    pool = free if len(free) >= n else list(facts)
-    tuning = stratified(pool, n, lambda fact: fact.group, seed)
+    enough = len(free) >= n - len(tuning)
+    tuning += _some(free if enough else [f for f in facts if f.id not in aside], n - len(tuning), seed)
     aside = {fact.id for fact in tuning}
     return [fact for fact in facts if fact.id not in aside], tuning
+
+
+def _some(facts: Sequence[Fact], n: int, seed: int) -> list[Fact]:
+    """n of them, of each group its share, in an order that is drawn as well: a rung may look at the first ones only."""
+    drawn = stratified(facts, n, lambda fact: fact.group, seed)
+    Random(f"tuning {seed}").shuffle(drawn)
+    return drawn
 
 
 def _drawn(
@@ -121,7 +169,10 @@ def _drawn(
     remarks = []
     if not any(case.role == "wording" for case in from_rows):
         forms[MADE_WORDINGS] = _enough(facts, max_n, seed, lambda fact: made_wording(fact, learned, seed))
-        remarks.append("other wordings are made from the learned ones: they show robustness rather than generality")
+        remarks.append(
+            "other wordings are made from the learned ones, by the generator that the router is calibrated on: they "
+            "show robustness rather than generality"
+        )
     if not forms[NEAR_MISS]:
         forms[NEAR_MISS] = _enough(facts, max_n, seed, lambda fact: near_miss(fact, learned, seed))
         remarks.append(_near_misses_made(forms[NEAR_MISS]))

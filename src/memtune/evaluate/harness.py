@@ -55,7 +55,9 @@ class Harness:
 
     @property
     def _answering(self) -> Answering:
-        return self.llm._answering(self.on)
+        """With the memory at its newest version, or the backbone alone."""
+        llm = self.llm
+        return llm.memory.serving() if self.on else Answering(llm.backbone, None, None, llm.config)
 
     # ---- likelihoods --------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class Ladder:
 def _cells(found: Figures) -> list[str]:
     return [
         found.exact.brief, found.normalised.brief, f"{100 * found.f1:.1f}", found.abstained.brief,
-        found.hallucinated.brief, found.fired.brief, f"{found.prompt_tokens:.0f}",
+        found.hallucinated.brief, found.fired.brief if found.fired.n else "–", f"{found.prompt_tokens:.0f}",
         f"{found.tokens_per_second:,.0f}", f"{found.milliseconds:.1f}",
     ]  # fmt: skip
 

@@ -112,17 +112,18 @@ class _Forced(Decoder):
         super().__init__(backbone, kinds, requests, change(config, temperature=0.0))
         self.forced, self.totals = forced, [0.0] * len(forced)
 
-    def _record(self, logits: Tensor, tokens: list[int]) -> None:
-        """In place of the tokens that were chosen, those that are to be said. The list is what goes on to the model."""
+    def choose(self, logits: Tensor) -> list[int]:
+        """The tokens that are to be said; what is chosen for a row that has said them all is never looked at."""
+        tokens = super().choose(logits)
         place = max(len(reply.tokens) for reply in self.replies)
         chances = torch.log_softmax(logits.float(), -1)
         for row, wanted in enumerate(self.forced):
             if place < len(wanted):
                 tokens[row] = wanted[place]
                 self.totals[row] += float(chances[row, wanted[place]])
-        super()._record(logits, tokens)
+        return tokens
 
-    def _say(self, row: int, reply: Reply, token: int) -> None:
+    def say(self, row: int, reply: Reply, token: int) -> None:
         """No end token, release or limit ends a row before its continuation does."""
         reply.tokens.append(token)
         reply.finish = "length" if len(reply.tokens) >= len(self.forced[row]) else ""

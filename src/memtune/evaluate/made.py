@@ -1,8 +1,9 @@
 """Cases that a memory's own facts are made into, where no file brings better ones.
 
 Made wordings differ little from learned ones: they show that a learned wording may be bent, not that the fact is found
-in other words. Near misses ask what was not learned in words that were: another name, another digit, another relation.
-Each is such that no fact can be meant.
+in other words. They come from the generator that routers are calibrated on, with another seed, and without those that a
+router holds as keys. Near misses ask what was not learned in words that were: another name, another digit, another
+relation. Each is such that no fact can be meant.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from memtune.router.names import Thing, things
 
 MADE_WORDINGS = "made wordings"
 """The form of wordings that are made from learned ones."""
+MOST_MADE = 16
+"""More wordings than can be made of a question: all of them."""
 _TRIES = 8
 _ALIKE = 0.8
 _WORD = re.compile(r"\w+")
@@ -30,9 +33,12 @@ _SLOT = "{}"
 class Learned:
     """What a memory holds, as far as a made case must not ask for it."""
 
-    def __init__(self, facts: Iterable[Fact]) -> None:
+    def __init__(self, facts: Iterable[Fact], keys_made: int = 0) -> None:
+        """`keys_made`: how many wordings of each fact the router made into keys; they are learned ones as well."""
         self.facts = list(facts)
         self._wordings = {normalise(text) for fact in self.facts for text in fact.wordings}
+        if keys_made:
+            self._wordings |= {normalise(text) for fact in self.facts for text in made(fact.question, most=keys_made)}
         self._texts = "\n".join(
             text.casefold() for fact in self.facts for text in (*fact.wordings, fact.answer, *fact.never)
         )
@@ -75,9 +81,9 @@ class Learned:
 
 
 def made_wording(fact: Fact, learned: Learned, seed: int) -> Case | None:
-    """The fact in a wording that is made from its learned one, and is none."""
+    """The fact in a wording that is made from its learned one, and is none; nor one that the router makes by itself."""
     draw = Random(f"wording {seed} {fact.id}")
-    able = [text for text in made(fact.question, seed=seed) if not learned.asks(text)]
+    able = [text for text in made(fact.question, seed=seed + 1, most=MOST_MADE) if not learned.asks(text)]
     if not able:
         return None
     text = draw.choice(able)

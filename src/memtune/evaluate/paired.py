@@ -8,7 +8,7 @@ which of them answered, a difference like this one would come so often.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ MEASURES: dict[str, Callable[[Score], tuple[float, float]]] = {
     "normalised": lambda s: (s.normalised, 1.0),
     "f1": lambda s: (s.f1, 1.0),
     "hallucinated": lambda s: (s.wrong, s.given),
-    "fired": lambda s: (s.fired, 1.0),
+    "fired": lambda s: (s.fired, s.routed),
 }
 """What a case adds to a figure, and to what the figure is divided by."""
 
@@ -84,13 +84,17 @@ def holm(ps: Sequence[float]) -> list[float]:
     return corrected
 
 
-def compare_all(ladder: Ladder, against: str = "memory", measure: str = "exact", seed: int = 0) -> list[Comparison]:
-    """`against` beside every other rung on every form that both were asked; all of them are one family for Holm."""
+def compare_all(
+    ladder: Ladder, against: str = "memory", measure: str = "exact", seed: int = 0, forms: Collection[str] | None = None
+) -> list[Comparison]:
+    """`against` beside every other rung on every form that both were asked, or on these alone; all of them are one
+    family for Holm."""
     if against not in ladder.judged:
         raise UsageError(f"no rung '{against}' to compare with", hint=f"there is: {', '.join(ladder.judged)}")
     if measure not in MEASURES:
         raise UsageError(f"no measure '{measure}'", hint=f"there is: {', '.join(MEASURES)}")
-    named = [(form, rung) for form in ladder.forms for rung in ladder.judged if rung != against]
+    wanted = [form for form in ladder.forms if forms is None or form in forms]
+    named = [(form, rung) for form in wanted for rung in ladder.judged if rung != against]
     asked = [(form, rung) for form, rung in named if ladder.of(against, form) and ladder.of(rung, form)]
     found = [_compare(ladder, against, rung, form, measure, seed) for form, rung in asked]
     corrected = holm([difference.p for difference in found])

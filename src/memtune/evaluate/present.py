@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from memtune.core.facts import Fact
 from memtune.evaluate.card import ByFact, Card, FactsMap, MemoryNote, project
-from memtune.evaluate.cases import LEARNED
+from memtune.evaluate.cases import LEARNED, OTHER_WORDS
 from memtune.evaluate.compare import is_memory
 from memtune.evaluate.compare.race import Race
 from memtune.evaluate.paired import compare_all
@@ -46,12 +46,18 @@ def card_of(
 def card_of_race(found: Race, *, date: str, command: str = "", settings: Mapping[str, object] | None = None) -> Card:
     """The race as a card; what it is about is the first memory in it."""
     subject = next((name for name in found.ladder.judged if is_memory(name)), next(iter(found.ladder.judged)))
-    comparisons = compare_all(found.ladder, subject) if len(found.ladder.judged) > 1 else []
+    knowable = (
+        LEARNED,
+        OTHER_WORDS,
+    )  # beside them everybody has the backbone to turn to: there is nothing to be right in
+    more = len(found.ladder.judged) > 1
+    comparisons = compare_all(found.ladder, subject, seed=found.seed, forms=knowable) if more else []
     return Card(
         title=f"{found.facts:,} facts, kept in {len(found.entries):,} ways",
         date=date,
         ladder=found.ladder,
         against=subject,
+        unjudged=[form for form in found.ladder.forms if form not in knowable],
         comparisons=comparisons,
         sheets=found.sheets(),
         command=command,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memtune.core.facts import Fact
 from memtune.errors import InputError
@@ -30,6 +30,8 @@ UNNAMED = "something of it was learned, but which fact it asks for is not said"
 FIRES_RIGHTLY = "must not fire, but asks for what was learned"
 SAME_THING = "must not fire, but is about a thing that was learned"
 TWICE = "asked before"
+SILENT = "its fact is archived or not in force"
+SET_ASIDE = "its fact was set aside to tune on"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class Contamination:
     found: tuple[Finding, ...] = ()
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Places of rows that are not reported on, by reason."""
+
+    def without(self, reason: str, places: Sequence[str]) -> Contamination:
+        """The same, with these rows left out as well."""
+        return replace(self, left_out={**self.left_out, reason: tuple(places)}) if places else self
 
     def count(self, claimed: str, by: str, kind: str) -> int:
         hits = [f.question if by == "question" else f.answer for f in self.found if f.claimed == claimed]
@@ -124,9 +130,12 @@ class Assignment:
     contamination: Contamination = field(default_factory=lambda: Contamination(0))
 
 
-def assign(facts: Sequence[Fact], rows: Sequence[Row], name: str = "rows") -> Assignment:
-    """A role for each row; raises InputError, with the rows named, if some claim to be held out and are not."""
-    judge = _Judge(facts)
+def assign(
+    facts: Sequence[Fact], rows: Sequence[Row], name: str = "rows", *, silent: Sequence[Fact] = ()
+) -> Assignment:
+    """A role for each row; raises InputError, with the rows named, if some claim to be held out and are not. `silent`:
+    facts that were learned and answer nothing now; rows about them have no role."""
+    judge = _Judge(facts, silent)
     verdicts = [judge.row(row) for row in rows]
     found = tuple(v.finding for v in verdicts if v.finding is not None)
     _refuse_false_claims(found, sum(row.role == "held-out" for row in rows), name)
@@ -207,8 +216,10 @@ class _Verdict:
 
 
 class _Judge:
-    def __init__(self, facts: Sequence[Fact]) -> None:
+    def __init__(self, facts: Sequence[Fact], silent: Sequence[Fact] = ()) -> None:
         self._facts = {fact.id: fact for fact in facts}
+        self._silent = {fact.id for fact in silent}
+        self._silent_wordings = Texts((fact.id, text) for fact in silent for text in fact.wordings)
         self._known = _Known(
             [(fact.id, text) for fact in facts for text in fact.wordings],
             [(fact.id, text) for fact in facts for text in _said(fact)],
@@ -224,7 +235,14 @@ class _Judge:
         if seen in self._asked:
             return _Verdict(reason=TWICE)
         self._asked.add(seen)
-        return claim or (self._must_not_fire(row) if row.never else self._about_a_fact(row))
+        verdict = claim or (self._must_not_fire(row) if row.never else self._about_a_fact(row))
+        about_none = verdict.reason == NOT_LEARNED or (verdict.assigned and verdict.assigned.fact is None)
+        return _Verdict(reason=SILENT) if about_none and self._is_silent(row) else verdict
+
+    def _is_silent(self, row: Row) -> bool:
+        """Whether the row asks for what was learned and answers nothing now."""
+        texts = (text for text in (row.asked, row.own) if text)
+        return row.fact in self._silent or any(self._silent_wordings.find(text) for text in texts)
 
     def _held_out(self, row: Row) -> _Verdict:
         question, answer = self._known.of(row)

@@ -10,7 +10,8 @@ Known fields, all but what is asked optional:
 - `form`: a name for this way of asking. Without it, what is right must be the answer of the learned fact;
 - `locality_prompt`: a second thing asked, on which no fact may fire.
 
-Files are read by the readers of `ingest`; a table needs a column of questions and one of answers, as there.
+Files are read as facts are (`ingest`), but that a table needs no column of answers, and none of these columns more than
+another: rows that lack what is asked are refused one by one.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from typing import Any, get_args
 
 from memtune.errors import BadRows, InputError
 from memtune.evaluate.cases import Role
+from memtune.evaluate.tabular import read_items
 from memtune.ingest import files
-from memtune.ingest.readers import reader_for
 from memtune.ingest.rows import Item, Problem, without_gaps
 
 Origin = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
@@ -104,7 +105,7 @@ def _items(origin: Origin) -> tuple[str, Iterable[Item]]:
     if isinstance(origin, (str, os.PathLike)):
         path = Path(origin)
         files.require_file(path)
-        return str(path), reader_for(path).read(path)
+        return str(path), read_items(path, _TAKEN)
     return "rows", ((f"row {number}", dict(row)) for number, row in enumerate(origin, 1))
 
 
@@ -184,12 +185,17 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
     given = fields.get(name)
     if given is None:
         return None
-    if isinstance(given, bool) or not isinstance(given, (str, int)):
+    if not _is_text(given):
         raise InputError(f"'{name}' must be text, not {type(given).__name__}")
     text = str(given).strip()
     if not text:
         raise InputError(f"'{name}' is empty")
     return _sound(name, text)
+
+
+def _is_text(given: Any) -> bool:
+    """A text, or a number, which stands for itself as it is written."""
+    return isinstance(given, (str, int, float)) and not isinstance(given, bool)
 
 
 def _sound(name: str, text: str) -> str:
@@ -201,9 +207,9 @@ def _sound(name: str, text: str) -> str:
 
 def _texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
     given = _listed(fields.get(name)) or ()
-    if not isinstance(given, (list, tuple)) or not all(isinstance(text, str) and text.strip() for text in given):
+    if not isinstance(given, (list, tuple)) or not all(_is_text(text) and str(text).strip() for text in given):
         raise InputError(f"'{name}' must be a list of texts that are not empty")
-    return tuple(_sound(name, text.strip()) for text in given)
+    return tuple(_sound(name, str(text).strip()) for text in given)
 
 
 def _listed(value: Any) -> Any:

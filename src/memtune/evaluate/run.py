@@ -15,6 +15,7 @@ from memtune.evaluate.cases import LEARNED, NEAR_MISS
 from memtune.evaluate.gather import Gathered, gather
 from memtune.evaluate.identity import IdentityResult, identical, other_prompts
 from memtune.evaluate.ladder import Ladder, climb
+from memtune.evaluate.made import MOST_MADE
 from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.paired import Comparison, compare_all
 from memtune.evaluate.rows import Origin
@@ -100,8 +101,8 @@ def evaluate(
     `choices` for multiple choice, `unrelated` prompts are compared with the plain model bit for bit.
     """
     names = named(ladder)
-    facts = list(model.facts())
-    gathered = gather(facts, data, max_n=max_n, seed=seed)
+    facts, silent = _by_service(model)
+    gathered = gather(facts, data, silent=silent, keys_made=_keys_made(model), max_n=max_n, seed=seed)
     for remark in gathered.remarks:
         say(remark)
     bench = Workbench(model, facts, gathered.tuning, seed)
@@ -111,9 +112,21 @@ def evaluate(
         found.comparisons = compare_all(found.ladder, SUBJECT, seed=seed)
     if texts or choices:
         say("general ability")
-        found.ability = ability(model, texts, choices, max_n=max_n)
+        found.ability = ability(model, texts, choices, max_n=max_n, seed=seed)
     if unrelated:
         say("bit-equality with the plain model")
         asked = {case.facts[0] for case in gathered.of(LEARNED) if case.facts}
         found.identity = identical(model, [f for f in facts if f.id in asked], other_prompts(unrelated, seed))
     return found
+
+
+def _by_service(model: MemoryModel) -> tuple[list[Fact], list[Fact]]:
+    """Facts that may answer now, and those that are archived or out of their time: to be silent on these is right."""
+    served = list(model.served_facts())
+    ids = {fact.id for fact in served}
+    return served, [fact for fact in model.facts() if fact.id not in ids]
+
+
+def _keys_made(model: MemoryModel) -> int:
+    """How many wordings of a fact the router may hold that it made itself: all it can make, where it made any."""
+    return MOST_MADE if model.router_report().keys["made"] else 0

@@ -22,8 +22,9 @@ class Rate:
     n: int
 
     @classmethod
-    def of(cls, outcomes: Iterable[bool]) -> Rate:
-        seen = list(outcomes)
+    def of(cls, outcomes: Iterable[bool | None]) -> Rate:
+        """None among the outcomes: it can be neither, and does not count."""
+        seen = [outcome for outcome in outcomes if outcome is not None]
         return cls(sum(seen), len(seen))
 
     @property

@@ -253,7 +253,7 @@ class _LoraRun:
         self._ground, self._trial = ground, trial
         self._most = int(given["max_steps"]) if given["max_steps"] else None
         self._own = beside(ground.backbone)
-        self._weights = add_lora(self._own.model, int(given["r_value"]))
+        self._weights = add_lora(self._own.model, int(given["r_value"]), ground.seed)
         self._training = Training(
             self._own, ground.chosen.learned, self._weights, float(given["learning_rate"]), int(given["batch"]),
             ground.seed,

@@ -58,6 +58,10 @@ class Workbench:
         longest = self.longest_reply or max(map(len, spelled)) + _SLACK
         return dataclasses.replace(self.model.config.decode, max_new_tokens=longest, batch_size=_BATCH)
 
+    def longest(self, cases: Sequence[Case]) -> int:
+        """Tokens that a reply to any of these cases may have, when they are asked together."""
+        return self.decoding(cases).max_new_tokens
+
     @contextmanager
     def replies_of(self, tokens: int) -> Iterator[None]:
         """While inside, no reply is longer than this."""
@@ -75,10 +79,11 @@ class Workbench:
         return len(self.backbone.template.render(chat).ids)
 
     def fitted(
-        self, case: Case, put: Callable[[Sequence[T]], Question], parts: Sequence[T]
+        self, case: Case, put: Callable[[Sequence[T]], Question], parts: Sequence[T], reply: int
     ) -> tuple[Question, Sequence[T]]:
-        """The case put with these parts, the last of them left out until the model's context holds it and a reply."""
-        room = self.backbone.context - self.decoding([case]).max_new_tokens
+        """The case put with these parts, the last of them left out until the model's context holds it and a reply of
+        so many tokens: the longest of all that are decoded together (`longest`)."""
+        room = self.backbone.context - reply
         for n in range(len(parts), 0, -1):
             question = put(parts[:n])
             if self.tokens(question, case.raw) <= room:
@@ -104,15 +109,15 @@ class Workbench:
         begin = time.perf_counter()
         answers = self.model.ask(cast(list[str], questions), memory=memory, raw=raw, **decode)
         each = (time.perf_counter() - begin) / len(questions)
-        return [_said(answer, each) for answer in answers]
+        return [_said(answer, each, routed=memory) for answer in answers]
 
 
-def _said(answer: Answer, seconds: float) -> Said:
+def _said(answer: Answer, seconds: float, *, routed: bool) -> Said:
     return Said(
         text=answer.text,
         abstained=answer.abstained or bool(answer.clarifies) or says_unknown(answer.text),
         facts=tuple(used.id for used in answer.facts),
-        fired=answer.fired,
+        fired=answer.fired if routed else None,
         prompt_tokens=answer.prompt_tokens,
         new_tokens=len(answer.tokens),
         seconds=seconds,

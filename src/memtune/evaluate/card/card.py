@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,9 @@ class Card:
     ladder: Ladder | None = None
     against: str = "memory"
     """The rung that the card is about."""
+    unjudged: Collection[str] = ()
+    """Forms that have no right answer, where what was said is only compared: no figure here calls a reply to them
+    right or wrong."""
     comparisons: Sequence[Comparison] = ()
     measure: str = "exact"
     """Of the comparisons."""
@@ -87,7 +90,8 @@ class Card:
         return groups(self.asked, self.against) if self.asked and self.subject else []
 
     def slips(self, most: int | None = None) -> list[Slip]:
-        return slips(self.asked, self.against, most) if self.asked and self.subject else []
+        found = slips(self.asked, self.against) if self.asked and self.subject else []
+        return [slip for slip in found if slip.form not in self.unjudged][:most]
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -96,7 +100,7 @@ class Card:
             "date": self.date,
             "memory": self.memory,
             "about": self.against,
-            "ladder": self.asked,
+            "ladder": self._figures(),
             "comparisons": {"measure": self.measure, "found": self.comparisons} if self.comparisons else None,
             "groups": self.groups(),
             "router": self.router,
@@ -109,6 +113,24 @@ class Card:
             "command": self.command,
             "settings": self.settings,
         }
+
+    def _figures(self) -> dict[str, object] | None:
+        if self.asked is None:
+            return None
+        found = self.asked.to_json()
+        rungs = {
+            rung: {form: self._figures_of(rung, form) for form in self.asked.forms if self.asked.of(rung, form)}
+            for rung in self.asked.judged
+        }
+        return {**found, "rungs": rungs}
+
+    def _figures_of(self, rung: str, form: str) -> dict[str, object]:
+        assert self.asked is not None
+        found = self.asked.figures(rung, form).to_json()
+        return found | dict.fromkeys(_JUDGES) if form in self.unjudged else found
+
+
+_JUDGES = ("exact", "low", "high", "normalised", "f1", "hallucinated")
 
 
 def _map(found: FactsMap) -> dict[str, object]:

@@ -48,7 +48,7 @@ def _ladder(card: Card) -> list[str]:
     ladder, rungs = card.asked, tables.rungs(card)
     if ladder is None or rungs is None:
         return []
-    found = [part for form in ladder.forms for part in _form(tables.figures(ladder, form))]
+    found = [part for form in ladder.forms for part in _form(tables.figures(ladder, form, form in card.unjudged))]
     return _section("All figures", *map(_cell, tables.READING), _cell(tables.CONTROL_NOTE), _table(rungs), *found)
 
 

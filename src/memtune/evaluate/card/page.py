@@ -66,7 +66,7 @@ def _ladder(card: Card) -> _Section | None:
     if ladder is None:
         return None
     figures = []
-    for place, form in enumerate(ladder.forms):
+    for place, form in enumerate(form for form in ladder.forms if form not in card.unjudged):
         drawn = plots.ladder_bars(ladder, form, card.against, f"ladder-{place}")
         most = max(len(ladder.of(rung, form)) for rung in ladder.judged)
         about = f"{tables.FORMS.get(form, '')} n = {most:,} for each rung.".strip()
@@ -80,7 +80,8 @@ def _figures(card: Card) -> _Section | None:
     ladder, rungs = card.asked, tables.rungs(card)
     if ladder is None or rungs is None:
         return None
-    found = [parts.table(tables.figures(ladder, form), strong=card.against) for form in ladder.forms]
+    sheets = [tables.figures(ladder, form, form in card.unjudged) for form in ladder.forms]
+    found = [parts.table(sheet, strong=card.against) for sheet in sheets]
     return _made("figures", "All figures", *map(_text, tables.READING), *found, parts.table(rungs, strong=card.against))
 
 

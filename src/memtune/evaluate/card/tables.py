@@ -36,6 +36,10 @@ CONTROL_NOTE = (
     "They are controls: what lookup or random reach as well is not called knowledge."
 )
 
+UNJUDGED = "Nothing here is right or wrong: the further tables say how far replies are as without what was learned."
+_JUDGES = {"exact", "normalised", "F1", "wrong of given"}
+"""Columns that call a reply right or wrong."""
+
 
 @dataclass(frozen=True)
 class Key:
@@ -50,21 +54,24 @@ def keys(card: Card) -> list[Key]:
     ladder = card.asked
     if ladder is None or not card.subject:
         return []
+    judged = [j for j in ladder.judged[card.against] if j.case.form not in card.unjudged]
     wanted = [
         Key("exact, learned wording", ladder.figures(card.against, LEARNED).exact),
         Key("exact, other wordings", ladder.figures(card.against, OTHER_WORDS).exact),
         Key("near misses that fired", ladder.figures(card.against, NEAR_MISS).fired),
-        Key("wrong of all answers given", Rate.of(j.score.wrong for j in ladder.judged[card.against] if j.score.given)),
+        Key("wrong of all answers given", Rate.of(j.score.wrong for j in judged if j.score.given)),
     ]
     return [key for key in wanted if key.rate.n]
 
 
-def figures(ladder: Ladder, form: str) -> Sheet:
-    """Everything that was measured on one form."""
+def figures(ladder: Ladder, form: str, unjudged: bool = False) -> Sheet:
+    """Everything that was measured on one form; where it is not judged, without what would call a reply right."""
     asked = [(rung, ladder.of(rung, form)) for rung in ladder.judged]
     rows = [[rung, *_cells(ladder, rung, form, judged)] for rung, judged in asked if judged]
     names = "rung,n,exact,normalised,F1,abstained,wrong of given,fired,prompt tokens,tokens/s,ms".split(",")
-    return Sheet(form, names, rows, FORMS.get(form, ""))
+    if unjudged:
+        rows = [["–" if name in _JUDGES else cell for name, cell in zip(names, row, strict=True)] for row in rows]
+    return Sheet(form, names, rows, UNJUDGED if unjudged else FORMS.get(form, ""))
 
 
 def _cells(ladder: Ladder, rung: str, form: str, judged: Sequence[Judged]) -> list[str]:
@@ -72,7 +79,8 @@ def _cells(ladder: Ladder, rung: str, form: str, judged: Sequence[Judged]) -> li
     mean = Mean.of(j.score.f1 for j in judged)
     return [
         f"{len(judged):,}", found.exact.brief, found.normalised.brief, mean.brief if mean else "none asked",
-        found.abstained.brief, str(found.hallucinated) if found.hallucinated.n else "none given", found.fired.brief,
+        found.abstained.brief, str(found.hallucinated) if found.hallucinated.n else "none given",
+        found.fired.brief if found.fired.n else "–",
         _typical([float(j.said.prompt_tokens) for j in judged]), f"{found.tokens_per_second:,.0f}",
         _typical([1000 * j.said.seconds for j in judged]),
     ]  # fmt: skip

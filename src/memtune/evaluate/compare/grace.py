@@ -24,8 +24,11 @@ from memtune.evaluate.compare.training import answer_places, decoded, spelled
 
 _DEPTH = 0.5
 """Where the block stands: enough blocks have read the prompt, and enough can still read the value."""
-_STEPS = 100
-_RATES = (0.03, 0.1, 0.3)
+_STEPS = 200
+"""For one value, at most; one whose answer is likely enough needs no more."""
+_LIKELY = 0.1
+"""What every token of the answer may still cost then."""
+_RATES = (0.1, 0.3, 1.0)
 """As shares of what a number in the block's output is large, for streams differ in scale."""
 _BATCH = 32
 _SHARE_OF_DISTANCE = 0.5
@@ -54,6 +57,8 @@ class Grace:
         self.reader: Backbone = setting.backbone
         last = len(setting.backbone.blocks) - 1
         self._place = min(last, max(1, int(_DEPTH * last)))  # what enters the first block is one token alone
+        self._in_tuple = False
+        """Whether blocks of this model give their stream within a tuple."""
         self._book: list[_Entry] = []
         self._rate, self._radius, self._steps, self._merged = _RATES[1], 1.0, 0.0, 0
 
@@ -158,44 +163,64 @@ class Grace:
 
     def _find_values(self, entries: Sequence[_Entry], deadline: float) -> bool:
         """Values that make the answers likely; False where the budget ended before all had been looked for."""
-        steps = 0
+        steps, cut = 0, False
         asked = [Fact("-", e.wording, e.answer) for e in entries]
         fits = [i for i, fact in enumerate(asked) if spelled(self.reader, [fact])]
-        for start in range(0, len(fits), _BATCH):
-            part = [entries[i] for i in fits[start : start + _BATCH]]
-            steps += len(part) * self._descend(
-                part, spelled(self.reader, [asked[i] for i in fits[start : start + _BATCH]]), deadline
-            )
+        parts = [fits[start : start + _BATCH] for start in range(0, len(fits), _BATCH)]
+        for number, part in enumerate(parts):
+            now = time.perf_counter()  # what is left is shared: no value may be left as it was for want of time
+            until = now + (deadline - now) / (len(parts) - number)
+            spelt = spelled(self.reader, [asked[i] for i in part])
+            made, in_time = self._descend([entries[i] for i in part], spelt, until)
+            steps, cut = steps + made, cut or not in_time
         self._steps = steps / max(1, len(fits))
-        return len(fits) == len(entries) and time.perf_counter() < deadline
+        return len(fits) == len(entries) and not cut
 
-    def _descend(self, entries: Sequence[_Entry], spelt: Sequence[tuple[list[int], list[int]]], deadline: float) -> int:
-        """Adam on the values of one batch, each on its own loss; how many steps were made. Starts at what the block
-        gives without them."""
+    def _descend(
+        self, entries: Sequence[_Entry], spelt: Sequence[tuple[list[int], list[int]]], deadline: float
+    ) -> tuple[int, bool]:
+        """Adam on the values of one batch, each on its own loss, from what the block gives without them. A value that
+        makes its answer likely is done and takes no more time; of the others the best is kept. How many steps all took
+        together, and whether none was cut short."""
         rows, answers = [row for row, _ in spelt], [answer for _, answer in spelt]
         places = [len(row) - len(answer) - 1 for row, answer in spelt]
-        values = self._leaving(rows, places).float().requires_grad_(True)
-        scale = float(values.detach().square().mean().sqrt())
-        optimiser = torch.optim.Adam([values], lr=self._rate * scale)
-        targets = torch.tensor([t for a in answers for t in a], device=values.device)
-        lengths = [len(a) for a in answers]
-        done = 0
-        while done < _STEPS:
-            done += 1
-            with _replacing(self.reader.blocks[self._place], lambda h: _put(h, places, values)):
-                h = self.reader.model.base_model(
-                    input_ids=self.reader.pad_right(rows), use_cache=False
-                ).last_hidden_state
-            logits = self.reader.logits(answer_places(h, rows, answers)).float()
-            each = torch.nn.functional.cross_entropy(logits, targets, reduction="none").split(lengths)
-            if all(float(loss.detach().max()) < 0.1 for loss in each) or time.perf_counter() > deadline:
+        plain = self._leaving(rows)
+        values = plain[range(len(rows)), places].float().requires_grad_(True)
+        optimiser = torch.optim.Adam([values], lr=self._rate * float(values.detach().square().mean().sqrt()))
+        best = [(float("inf"), value) for value in values.detach().clone()]
+        left, steps, late = list(range(len(rows))), 0, False
+        for _ in range(_STEPS):
+            each = self._losses([rows[i] for i in left], [answers[i] for i in left], plain[left], values[left])
+            steps += len(left)
+            for i, loss in zip(left, each, strict=True):
+                cost = float(loss.detach().mean())
+                if cost < best[i][0]:
+                    best[i] = cost, values.detach()[i].clone()
+            going = [k for k, loss in enumerate(each) if not float(loss.detach().max()) < _LIKELY]
+            left = [left[k] for k in going]
+            late = time.perf_counter() > deadline
+            if not left or late:
                 break
             optimiser.zero_grad()
-            torch.stack([loss.mean() for loss in each]).sum().backward()
+            torch.stack([each[k].mean() for k in going]).sum().backward()
             optimiser.step()
-        for entry, value in zip(entries, values.detach(), strict=True):
-            entry.value = value.clone()
-        return done
+        for entry, (_, value) in zip(entries, best, strict=True):
+            entry.value = value
+        return steps, not (left and late)
+
+    def _losses(
+        self, rows: Sequence[list[int]], answers: Sequence[list[int]], plain: Tensor, values: Tensor
+    ) -> Sequence[Tensor]:
+        """What each token of each answer costs with these values in their places of what leaves the block."""
+        places = [len(row) - len(answer) - 1 for row, answer in zip(rows, answers, strict=True)]
+        stream = _put(plain[:, : max(map(len, rows))], places, values)
+        with _known(self.reader.blocks[: self._place + 1], stream, self._in_tuple):
+            h = self.reader.model.base_model(input_ids=self.reader.pad_right(rows), use_cache=False).last_hidden_state
+        logits = self.reader.logits(answer_places(h, rows, answers)).float()
+        targets = torch.tensor([t for a in answers for t in a], device=logits.device)
+        costs = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+        each: Sequence[Tensor] = costs.split([len(answer) for answer in answers])
+        return each
 
     # ---- choosing ---------------------------------------------------------------------------------------------------
 
@@ -206,14 +231,15 @@ class Grace:
         if len(keys) > 1:
             apart = torch.cdist(torch.stack(keys), torch.stack(keys)).fill_diagonal_(float("inf")).min(1).values
             self._radius = _SHARE_OF_DISTANCE * float(apart.median())
-        hits = {}
+        found: dict[float, tuple[int, float]] = {}
         for self._rate in _RATES:
             self._book = []
             self._write(tuning, self._setting.budget_seconds / len(_RATES))
             with self._acting():
-                hits[self._rate] = decoded(self.reader, tuning)
-            self._setting.say(f"grace, rate {self._rate:g} on tuning facts: recall {hits[self._rate]}")
-        self._rate = max(hits, key=lambda rate: hits[rate].hits)
+                recall = decoded(self.reader, tuning)
+            found[self._rate] = recall.hits, -self._steps  # where as many are right, who needed fewer steps
+            self._setting.say(f"grace, rate {self._rate:g} on tuning facts: recall {recall}")
+        self._rate = max(found, key=found.__getitem__)
         self._book, self._merged = [], 0
         return time.perf_counter() - begin
 
@@ -238,12 +264,17 @@ class Grace:
         return found
 
     @torch.no_grad()
-    def _leaving(self, rows: Sequence[Sequence[int]], places: Sequence[int]) -> Tensor:
-        """What leaves the block there without a value."""
-        seen: list[Tensor] = []
-        with self.reader.watched(self.reader.blocks[self._place], seen.append):
+    def _leaving(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """What leaves the block without any value."""
+        seen: list[Any] = []
+        handle = self.reader.blocks[self._place].register_forward_hook(lambda _m, _args, output: seen.append(output))
+        try:
             self.reader.model.base_model(input_ids=self.reader.pad_right(rows), use_cache=False)
-        return seen[0][range(len(rows)), list(places)].clone()
+        finally:
+            handle.remove()
+        self._in_tuple = isinstance(seen[0], tuple)
+        leaving: Tensor = seen[0][0] if self._in_tuple else seen[0]
+        return leaving.clone()
 
     @contextmanager
     def _acting(self) -> Iterator[None]:
@@ -295,3 +326,19 @@ def _replacing(module: Any, change: Callable[[Tensor], Tensor]) -> Iterator[None
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def _known(blocks: Sequence[Any], leaving: Tensor, in_tuple: bool) -> Iterator[None]:
+    """While inside, what leaves the last of these blocks is given, and none of them is worked out."""
+    given = (leaving,) if in_tuple else leaving
+    before = [vars(block).get("forward") for block in blocks]
+    for block in blocks:
+        block.forward = lambda *_args, **_kwargs: given
+    try:
+        yield
+    finally:
+        for block, own in zip(blocks, before, strict=True):
+            del block.forward
+            if own is not None:
+                block.forward = own

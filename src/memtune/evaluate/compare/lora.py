@@ -25,7 +25,7 @@ class Lora(Trained):
         return beside(self._setting.backbone)
 
     def free(self, own: Backbone) -> list[Tensor]:
-        return add_lora(own.model, self.rank)
+        return add_lora(own.model, self.rank, self._setting.seed)
 
     def describe(self) -> str:
         why = (
@@ -38,4 +38,4 @@ class Lora(Trained):
     def _rank_for(self, size: int) -> int:
         """The rank whose weights come nearest to so many bytes; at least 1, and not beyond the model's width."""
         own = self.copied()
-        return min(max(1, round(size / size_of(add_lora(own.model, 1)))), own.width)
+        return min(max(1, round(size / size_of(add_lora(own.model, 1, self._setting.seed)))), own.width)

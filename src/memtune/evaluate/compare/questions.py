@@ -10,7 +10,10 @@ from memtune.core.facts import Fact, normalise
 from memtune.errors import UsageError
 from memtune.evaluate.cases import NEAR_MISS, OTHER_WORDS, Case
 from memtune.evaluate.gather import recall_cases
+from memtune.evaluate.overlap import Texts
+from memtune.evaluate.scores import plain
 from memtune.router.augment import made
+from memtune.router.names import things
 
 UNRELATED = "unrelated prompts"
 _MOST_SET_ASIDE = 64
@@ -83,15 +86,32 @@ def cases_of(
         words = [case for case in words if case.facts and set(case.facts) <= asked]
         if not words:
             raise UsageError("none of the other wordings is of a fact that is learned and asked for")
-    known = {normalise(wording) for fact in chosen.learned for wording in fact.wordings}
-    aside = [fact for fact in chosen.aside if normalise(fact.question) not in known]
     ordinary = [Case(f"{UNRELATED} {i}", text, (), UNRELATED, "held-out") for i, text in enumerate(unrelated)]
     return [
         *recall_cases(chosen.asked, seed),
         *(words or _other_wordings(chosen.asked, seed, keys_made)),
-        *(near or [Case(f"near {f.id}", f.question, (), NEAR_MISS, "held-out", (), f.group) for f in aside]),
+        *(near or [Case(f"near {f.id}", f.question, (), NEAR_MISS, "held-out", (), f.group) for f in beside(chosen)]),
         *ordinary,
     ]
+
+
+def beside(chosen: Split) -> list[Fact]:
+    """Facts set aside that ask for something else than every learned one. The same answer about the same thing is the
+    same fact in other words: whoever gives it is right."""
+    learned = Texts((fact.id, wording) for fact in chosen.learned for wording in fact.wordings)
+    named: dict[str, set[str]] = {}
+    for fact in chosen.learned:
+        named.setdefault(plain(fact.answer), set()).update(_named(fact))
+    return [
+        fact
+        for fact in chosen.aside
+        if learned.find(fact.question) is None and not named.get(plain(fact.answer), set()) & _named(fact)
+    ]
+
+
+def _named(fact: Fact) -> set[str]:
+    """What any of its wordings is about."""
+    return {plain(thing.core) for wording in fact.wordings for thing in things(wording)} - {""}
 
 
 def _other_wordings(facts: Sequence[Fact], seed: int, keys_made: int) -> list[Case]:

@@ -17,7 +17,7 @@ from memtune.errors import MemtuneError, UsageError
 from memtune.evaluate import compare
 from memtune.evaluate.cases import LEARNED, NEAR_MISS, OTHER_WORDS, Case, Said
 from memtune.evaluate.compare.contender import Contender, Setting, Took, ask_plainly
-from memtune.evaluate.compare.questions import ORDINARY, UNRELATED, Split, cases_of, split
+from memtune.evaluate.compare.questions import ORDINARY, UNRELATED, Split, beside, cases_of, split
 from memtune.evaluate.ladder import Judged, Ladder
 from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.scores import plain, score
@@ -57,6 +57,7 @@ class Near:
     kept: Rate
     """The reply is the backbone's, or an abstention."""
     fired: Rate
+    """Of the replies of those that choose whether to use what they keep."""
     learned: Rate
     """A learned answer is given that the backbone does not give."""
 
@@ -65,9 +66,13 @@ class Near:
         right, at = {plain(answer) for answer in answers}, [i for i, c in enumerate(cases) if c.form == NEAR_MISS]
         return cls(
             Rate.of(said[i].abstained or said[i].text == base[i].text for i in at),
-            Rate.of(said[i].fired for i in at),
+            Rate.of(fired for i in at if (fired := said[i].fired) is not None),
             Rate.of(plain(said[i].text) in right and plain(said[i].text) != plain(base[i].text) for i in at),
         )
+
+    @property
+    def fired_brief(self) -> str:
+        return "–" if self.kept.n and not self.fired.n else self.fired.brief
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class Race:
     """Of them, those that rates and prompts were chosen on; they are not asked for."""
     budget_seconds: float
     about_wordings: str
+    seed: int = 0
     ladder: Ladder = field(default_factory=Ladder)
     entries: dict[str, Entry] = field(default_factory=dict)
 
@@ -106,6 +112,7 @@ class Race:
             "facts": self.facts,
             "tuning": self.tuning,
             "budget_seconds": self.budget_seconds,
+            "seed": self.seed,
             "about_wordings": self.about_wordings,
             "contenders": {
                 name: {**vars(entry), "recall": self.recall(name, LEARNED), "wording": self.recall(name, OTHER_WORDS)}
@@ -123,7 +130,7 @@ class Race:
         rows = [
             [
                 name, self.recall(name, LEARNED).brief, self.recall(name, OTHER_WORDS).brief, e.near.kept.brief,
-                e.near.fired.brief, e.near.learned.brief, e.unchanged.brief,
+                e.near.fired_brief, e.near.learned.brief, e.unchanged.brief,
                 "not measured" if e.bits_per_byte is None else f"{e.bits_per_byte:.3f}",
             ]
             for name, e in self.entries.items()
@@ -155,7 +162,8 @@ class Race:
     def _note(self) -> str:
         return (
             f"Of the facts, {self.tuning:,} served to choose rates and prompts and are not asked for. Gradient methods "
-            f"stop after {self.budget_seconds:g} s of learning, of searching, of an update and of a deletion each. "
+            f"learn until every fact is recalled exactly, or for {self.budget_seconds:g} s; they have as long for "
+            "searching, for an update (until the new answer is given, and 99 % of all) and for a deletion. "
             f"{self.about_wordings} "
             "lookup prints stored strings and oracle is told the fact: what they reach is not knowledge."
         )
@@ -185,9 +193,13 @@ def race(
     for name in names:  # what is missing is said before anything is learned
         compare.make(name, setting).close()
     asked = cases_of(chosen, cases, unrelated, seed, setting.config.router.made)
+    given = any(case.form == NEAR_MISS for case in cases)
+    same = 0 if given else len(chosen.aside) - len(beside(chosen))
+    if same:
+        say(f"{same:,} facts set aside ask what a learned one asks: no near misses")
     run = _Run(setting, chosen, asked, texts)
     handed = any(case.form == OTHER_WORDS for case in cases)
-    found = Race(len(chosen.learned), len(chosen.tuning), budget_seconds, _HANDED if handed else _MADE)
+    found = Race(len(chosen.learned), len(chosen.tuning), budget_seconds, _HANDED if handed else _MADE, seed)
     run.base(found)
     for name in names:
         say(f"contender {name}")

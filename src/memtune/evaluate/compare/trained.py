@@ -33,6 +33,7 @@ class Trained:
         self._own: Backbone | None = None
         self._weights: list[Tensor] = []
         self._exposures = 0.0
+        self._diverged: list[float] = []
 
     # ---- what the methods differ in ---------------------------------------------------------------------------------
 
@@ -53,22 +54,28 @@ class Trained:
     def learn(self, facts: Sequence[Fact]) -> Took:
         search = self._choose_rate()
         self._facts = {fact.id: fact for fact in facts}
-        took = self._from_the_start()
+        took = self._from_the_start([self._rate, *self._slower], self._setting.budget_seconds)
         return dataclasses.replace(took, search_seconds=search)
 
     def answer(self, cases: Sequence[Case]) -> list[Said]:
         return ask_plainly(self.reader, self._setting.config, cases)
 
     def update(self, fact: Fact) -> Took:
-        """Training goes on among all facts, so that the others are not lost."""
+        """Training goes on among all facts, so that the others are not lost, until the new answer is given too."""
         self._facts[fact.id] = fact
-        run = self._train(self.reader, self._weights, list(self._facts.values()))
-        return _took(run, "training goes on among all facts")
+        budget = self._setting.budget_seconds
+        run = self._train(self.reader, self._weights, must=[fact], seconds=budget)
+        how = "training goes on among all facts"
+        if not run.diverged:
+            return _took(run, how)
+        again = self._from_the_start(self._slower, budget - run.seconds)
+        how = f"{how}; it diverged, all learned again from the start, {again.how}"
+        return dataclasses.replace(again, how=how, seconds=again.seconds + run.seconds)
 
     def delete(self, fact_id: str) -> Took:
         """Weights cannot be asked to forget: everything else is learned again."""
         del self._facts[fact_id]
-        took = self._from_the_start()
+        took = self._from_the_start([self._rate, *self._slower], self._setting.budget_seconds)
         return dataclasses.replace(took, how=f"cannot delete; all others learned again from the start, {took.how}")
 
     def close(self) -> None:
@@ -85,7 +92,9 @@ class Trained:
     @property
     def about(self) -> str:
         tried = ", ".join(f"{rate:g}" for rate in self.rates)
-        return f"{self.describe()}; AdamW, batch {_BATCH}, rate {self._rate:g} of {tried}, chosen on tuning facts alone"
+        failed = "".join(f"; rate {rate:g} diverged on all facts" for rate in self._diverged)
+        chosen = f"rate {self._rate:g} of {tried}, chosen on tuning facts alone{failed}"
+        return f"{self.describe()}; AdamW, batch {_BATCH}, {chosen}"
 
     @property
     def reader(self) -> Backbone:
@@ -105,21 +114,41 @@ class Trained:
             run = Training(own, _examples(tuning), self.free(own), rate, _BATCH, self._setting.seed)
             runs[rate] = run.run(self._setting.budget_seconds / len(self.rates))
             self._setting.say(f"{self.name}, rate {rate:g} on tuning facts: recall {runs[rate].recall}")
-        self._rate = min(runs, key=lambda rate: _standing_by_epochs(runs[rate]))
+        self._rate = min(runs, key=lambda rate: standing_by_epochs(runs[rate]))
         return time.perf_counter() - begin
 
-    def _from_the_start(self) -> Took:
-        self._own = None  # not two copies at a time
-        self._own = self.copied()
-        self._weights = self.free(self._own)
-        run = self._train(self._own, self._weights, list(self._facts.values()))
-        self._exposures = run.epochs
-        return _took(run, f"{run.epochs:.0f} epochs")
+    @property
+    def _slower(self) -> list[float]:
+        """Rates of the grid below the present one, the fastest first."""
+        return sorted((rate for rate in self.rates if rate < self._rate), reverse=True)
 
-    def _train(self, own: Backbone, weights: list[Tensor], facts: Sequence[Fact]) -> Outcome:
-        setting = self._setting
-        run = Training(own, _examples(facts), weights, self._rate, _BATCH, setting.seed).run(setting.budget_seconds)
-        setting.say(f"{self.name}: {run.recall} after {run.seconds:.1f} s")
+    def _from_the_start(self, rates: Sequence[float], budget: float) -> Took:
+        """All facts on a fresh copy, until every one is recalled. Where the loss leaves all bounds, the next of these
+        rates has what is left of the budget."""
+        facts, spent = list(self._facts.values()), 0.0
+        run: Outcome | None = None
+        for self._rate in rates:
+            self._own, self._weights = None, []  # not two copies at a time
+            self._own = self.copied()
+            self._weights = self.free(self._own)
+            run = self._train(self._own, self._weights, must=facts, seconds=budget - spent)
+            spent += run.seconds
+            if not run.diverged:
+                break
+            self._diverged.append(self._rate)
+            if spent >= budget:
+                break
+        if run is None:
+            return Took(0.0, "no slower rate is left", in_time=False)
+        self._exposures = run.epochs
+        told = "diverged" if run.diverged else f"{run.epochs:.0f} epochs"
+        return dataclasses.replace(_took(run, told), seconds=spent)
+
+    def _train(self, own: Backbone, weights: list[Tensor], must: Sequence[Fact], seconds: float) -> Outcome:
+        facts, setting = _examples(list(self._facts.values())), self._setting
+        run = Training(own, facts, weights, self._rate, _BATCH, setting.seed, _examples(must)).run(seconds)
+        told = "diverged" if run.diverged else str(run.recall)
+        setting.say(f"{self.name}, rate {self._rate:g}: {told} after {run.seconds:.1f} s")
         return run
 
 
@@ -128,16 +157,18 @@ class Run(Protocol):
     def reached_seconds(self) -> float | None: ...
     @property
     def recall(self) -> Rate: ...
+    @property
+    def diverged(self) -> bool: ...
 
 
-def standing(run: Run) -> tuple[float, int]:
-    """The lower, the better: who got there first; where none did, who recalls most."""
-    return run.reached_seconds or float("inf"), -run.recall.hits
+def standing(run: Run) -> tuple[bool, float, int]:
+    """The lower, the better: who got there first; where none did, who recalls most; last who diverged."""
+    return run.diverged, run.reached_seconds or float("inf"), -run.recall.hits
 
 
-def _standing_by_epochs(run: Outcome) -> tuple[float, int]:
+def standing_by_epochs(run: Outcome) -> tuple[bool, float, int]:
     """The same by epochs, which do not depend on how busy the machine is."""
-    return run.epochs if run.reached_seconds is not None else float("inf"), -run.recall.hits
+    return run.diverged, run.epochs if run.reached_seconds is not None else float("inf"), -run.recall.hits
 
 
 def _examples(facts: Sequence[Fact]) -> list[Fact]:

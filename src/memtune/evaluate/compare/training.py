@@ -1,7 +1,7 @@
 """Gradient descent on facts: loss on the answers only, batches of similar length, free decoding as the judge.
 
 After an epoch in which nearly all facts were right under teacher forcing, and at the end, every fact is decoded
-freely; 99 % of them exact ends the run. Decoding is never on the clock.
+freely; 99 % of them exact ends the run, once those that must be exact are. Decoding is never on the clock.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Outcome:
     recall: Rate
     reached_seconds: float | None
     """When the recall was reached; None when it was not."""
+    diverged: bool = False
+    """The loss left all bounds: the weights are worth nothing, and nothing was decoded."""
 
 
 def require_peft() -> None:
@@ -67,15 +69,17 @@ def beside(backbone: Backbone) -> Backbone:
     return Backbone(model, backbone.tokenizer, name=backbone.name).with_template(backbone.template.chat_template)
 
 
-def add_lora(model: Any, rank: int) -> list[Tensor]:
-    """Low-rank adapters on all linear layers but the unembedding; their weights."""
+def add_lora(model: Any, rank: int, seed: int) -> list[Tensor]:
+    """Low-rank adapters on all linear layers but the unembedding; their weights. What they begin with is drawn by the
+    seed, and the caller's own generator goes on where it stood."""
     from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(0)
     shape = LoraConfig(
         r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    get_peft_model(model, shape)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        get_peft_model(model, shape)
     return [p for p in model.parameters() if p.requires_grad]
 
 
@@ -109,9 +113,11 @@ class Training:
     """AdamW on the answers, with free decoding where it may have got there."""
 
     def __init__(
-        self, backbone: Backbone, facts: Sequence[Fact], weights: list[Tensor], rate: float, batch: int, seed: int
-    ) -> None:
-        self.backbone, self.facts, self.rate = backbone, facts, rate
+        self, backbone: Backbone, facts: Sequence[Fact], weights: list[Tensor], rate: float, batch: int, seed: int,
+        must: Sequence[Fact] = (),
+    ) -> None:  # fmt: skip
+        """`must`: those of the facts without which it has not got there, whatever share of all is recalled."""
+        self.backbone, self.facts, self.rate, self.must = backbone, facts, rate, must
         self.weights, self._random = weights, random.Random(seed)
         self.optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
         self.batches = list(self._batches(batch))
@@ -121,18 +127,20 @@ class Training:
 
     def run(self, time_limit: float) -> Outcome:
         """Train until the facts are recalled, or the time is over."""
-        spent, right, recall, reached = 0.0, 0.0, Rate(0, len(self.facts)), None
-        while spent < time_limit and right == right and reached is None:
+        spent, right = 0.0, 0.0
+        while spent < time_limit:
             begin = time.perf_counter()
             right = self._epoch(begin + time_limit - spent)
             spent += time.perf_counter() - begin
-            if right >= _WORTH_DECODING:
+            if right != right:
+                return Outcome(spent, self.epochs, Rate(0, len(self.facts)), None, diverged=True)
+            if right >= _WORTH_DECODING and self._all_that_must():
                 recall = self.recall()
-                reached = spent if (recall.value or 0.0) >= RECALL else None
-        if reached is None:
-            recall = self.recall()
-            reached = spent if (recall.value or 0.0) >= RECALL else None
-        return Outcome(spent, self.epochs, recall, reached)
+                if (recall.value or 0.0) >= RECALL:
+                    return Outcome(spent, self.epochs, recall, spent)
+        recall = self.recall()
+        there = (recall.value or 0.0) >= RECALL and self._all_that_must()
+        return Outcome(spent, self.epochs, recall, spent if there else None)
 
     def advance(self, steps: int) -> None:
         """So many more steps, fewer where the loss has left all bounds."""
@@ -144,6 +152,12 @@ class Training:
     def recall(self) -> Rate:
         """All facts, decoded freely in the same engine."""
         return decoded(self.backbone, self.facts)
+
+    def _all_that_must(self) -> bool:
+        if not self.must:
+            return True
+        found = decoded(self.backbone, self.must)
+        return found.hits == found.n
 
     @property
     def epochs(self) -> float:

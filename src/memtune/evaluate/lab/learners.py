@@ -73,11 +73,12 @@ class InSequence:
         self._budget, self._seed = budget_seconds * (1 - _SEARCH), seed
         self._rate = self._choose(backbone, tuning, budget_seconds * _SEARCH / len(_RATES), say)
         self._own = beside(backbone)
-        self._weights = add_lora(self._own.model, _RANK)
+        self._weights = add_lora(self._own.model, _RANK, seed)
 
     def learn(self, part: Sequence[Fact], share: float) -> tuple[float, str]:
         _, found = self._train(self._own, part, self._weights, self._rate, self._budget * share)
-        ended = "" if found.reached_seconds is not None else ", ended by the budget"
+        over = ", diverged" if found.diverged else ", ended by the budget"
+        ended = "" if found.reached_seconds is not None else over
         return found.seconds, f"{found.epochs:.1f} epochs{ended}"
 
     def exact(self, facts: Sequence[Fact]) -> Rate:
@@ -89,14 +90,16 @@ class InSequence:
         return f"rank {_RANK}, all linear layers, AdamW, batch {_BATCH}, rate {self._rate:g} of {tried}"
 
     def _choose(self, backbone: Backbone, tuning: Sequence[Fact], seconds: float, say: Say) -> float:
-        """The rate that learns facts which are in no part first; where none does, the one with the lowest loss."""
+        """The rate that learns facts which are in no part in the fewest epochs, which do not depend on how busy the
+        machine is; where none does, the one with the lowest loss."""
         found: dict[float, tuple[float, float]] = {}
         for rate in _RATES:
             own = beside(backbone)
-            run, outcome = self._train(own, tuning, add_lora(own.model, _RANK), rate, seconds)
+            run, outcome = self._train(own, tuning, add_lora(own.model, _RANK, self._seed), rate, seconds)
             last = run.losses[-len(run.batches) :]
             loss = sum(last) / len(last) if last else float("inf")
-            found[rate] = outcome.reached_seconds or float("inf"), loss if loss == loss else float("inf")
+            epochs = outcome.epochs if outcome.reached_seconds is not None else float("inf")
+            found[rate] = epochs, loss if loss == loss else float("inf")
             say(f"{self.name}, rate {rate:g}: {outcome.recall} after {outcome.seconds:.0f} s, loss {loss:.3f}")
         return min(found, key=found.__getitem__)
 

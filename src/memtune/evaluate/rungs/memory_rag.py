@@ -19,7 +19,7 @@ class MemoryThenRag:
         said = self._memory.answer(cases)
         open_ = [i for i, reply in enumerate(said) if not reply.fired]
         for i, reply in zip(open_, self._rag.answer([cases[i] for i in open_]), strict=True):
-            said[i] = dataclasses.replace(reply, seconds=reply.seconds + said[i].seconds)
+            said[i] = dataclasses.replace(reply, fired=False, seconds=reply.seconds + said[i].seconds)
         return said
 
     def describe(self) -> str:

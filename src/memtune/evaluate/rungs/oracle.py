@@ -15,17 +15,22 @@ class Oracle:
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
         cases = sample(bench.tuning)
-        tried = {place: reached(cases, self._at(place, cases)) for place in PLACES}
+        tried = {place: reached(cases, self.at(place, cases)) for place in PLACES}
         self._place, self._reached = best(tried)
 
     def answer(self, cases: Sequence[Case]) -> list[Said]:
-        return self._at(self._place, cases)
+        return self.at(self._place, cases)
 
     def describe(self) -> str:
         return f"the facts asked for in the prompt, {self._place} (offline retrieval without a fault){self._reached}"
 
-    def _at(self, place: str, cases: Sequence[Case]) -> list[Said]:
-        return self._bench.ask(cases, lambda case: PLACES[place](self._told(case), case), memory=False)
+    def at(self, place: str, cases: Sequence[Case]) -> list[Said]:
+        """A reply to each, the facts in this place; a form that is not decoded says otherwise how it is answered."""
+        return self._bench.ask(cases, lambda case: self.put(place, case), memory=False)
+
+    def put(self, place: str, case: Case) -> Question:
+        """What is asked, with the facts in this place."""
+        return PLACES[place](self._told(case), case)
 
     def _told(self, case: Case) -> str:
         facts = [self._bench.by_id[fact] for fact in case.facts if fact in self._bench.by_id]

@@ -73,8 +73,11 @@ class Prompted:
         return f"the best of {self._tried} prompts (parameters only): {self.template}{self._reached}"
 
     def _with(self, template: Template, cases: Sequence[Case]) -> list[Said]:
+        reply = self._bench.longest(cases)
+
         def put(case: Case) -> Question:
-            return self._bench.fitted(case, lambda shown: template.put(case, shown), self._chosen(template, case))[0]
+            chosen = self._chosen(template, case)
+            return self._bench.fitted(case, lambda shown: template.put(case, shown), chosen, reply)[0]
 
         return self._bench.ask(cases, put, memory=False)
 

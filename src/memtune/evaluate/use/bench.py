@@ -5,43 +5,28 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from memtune.answering import Answering, Question
 from memtune.config import DecodeConfig
 from memtune.evaluate import likelihood, rungs
+from memtune.evaluate.ability import fires
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.rungs import Rung
-from memtune.evaluate.rungs.oracle import PLACES, Oracle
+from memtune.evaluate.rungs.oracle import Oracle
 from memtune.evaluate.use.forms import LIKELIEST
-from memtune.evaluate.use.right import right
+from memtune.evaluate.use.right import holds
 from memtune.evaluate.workbench import Workbench
 
 _ROOM = 48
 """Tokens at least: to work a fact into words takes more of them than the fact has."""
 
 
-@dataclass
 class UseBench(Workbench):
-    limit: int | None = None
-    """Tokens of a reply while the time to the first one is taken."""
-
     def decoding(self, cases: Sequence[Case]) -> DecodeConfig:
         config = super().decoding(cases)
-        return dataclasses.replace(config, max_new_tokens=self.limit or max(_ROOM, config.max_new_tokens))
-
-    def first_token_seconds(self, rung: Rung, cases: Sequence[Case]) -> list[float]:
-        """One question at a time, until the first token is there; the first round warms up."""
-        taken = []
-        self.limit = 1
-        try:
-            for case in [*cases[:1], *cases]:
-                begin = time.perf_counter()
-                rung.answer([case])
-                taken.append(time.perf_counter() - begin)
-        finally:
-            self.limit = None
-        return taken[1:]
+        if self.longest_reply is not None:
+            return config
+        return dataclasses.replace(config, max_new_tokens=max(_ROOM, config.max_new_tokens))
 
 
 class Remembering:
@@ -58,16 +43,12 @@ class Remembering:
 
 
 class Told(Oracle):
-    """The oracle, its place chosen by how many replies are right in the form that is asked."""
+    """The oracle: where the likeliest option is asked for, its place is chosen by the likeliest options too."""
 
-    def _right(self, place: str, cases: Sequence[Case]) -> int:
-        if cases and cases[0].form == LIKELIEST:
-            return sum(right(c, s.text) for c, s in zip(cases, self.choose(cases, place), strict=True))
-        return sum(right(c, s.text) for c, s in zip(cases, self._at(place, cases), strict=True))
-
-    def choose(self, cases: Sequence[Case], place: str | None = None) -> list[Said]:
-        put = PLACES[place or self._place]
-        questions = [put(self._told(case), case) for case in cases]
+    def at(self, place: str, cases: Sequence[Case]) -> list[Said]:
+        if not _by_likelihood(cases):
+            return super().at(place, cases)
+        questions = [self.put(place, case) for case in cases]
         return likeliest(self._bench.model.memory.answering, cases, questions, memory=False)
 
 
@@ -79,7 +60,7 @@ class _Looked:
 
     def choose(self, cases: Sequence[Case]) -> list[Said]:
         return [
-            dataclasses.replace(said, text=next((o for o in case.options if o in said.text), ""))
+            dataclasses.replace(said, text=next((o for o in case.options if holds(said.text, o)), ""))
             for case, said in zip(cases, self._rung.answer(cases), strict=True)
         ]
 
@@ -93,16 +74,18 @@ def make(name: str, bench: UseBench) -> Rung:
 
 def answers(name: str, rung: Rung, bench: UseBench, cases: Sequence[Case]) -> list[Said] | None:
     """A reply to each, or the likeliest option; None where this rung has no likelihood to ask for."""
-    if not cases or cases[0].form != LIKELIEST:
+    if isinstance(rung, Told) or not _by_likelihood(cases):
         return rung.answer(cases)
-    if isinstance(rung, Told):
-        return rung.choose(cases)
     if name == "lookup":
         return _Looked(rung).choose(cases)
     if name not in ("base", "memory"):
         return None
     questions = [case.question for case in cases]
     return likeliest(bench.model.memory.answering, cases, questions, memory=name == "memory")
+
+
+def _by_likelihood(cases: Sequence[Case]) -> bool:
+    return bool(cases) and cases[0].form == LIKELIEST
 
 
 def likeliest(
@@ -114,7 +97,10 @@ def likeliest(
     found = likelihood.scores(answering, asked, memory=memory)
     each = (time.perf_counter() - begin) / max(1, len(cases))
     lengths = [len(answering.prompt(question, raw=False).ids) for question in questions]
-    return [
+    said = [
         Said(case.options[likelihood.best(scores)], prompt_tokens=tokens, seconds=each)
         for case, scores, tokens in zip(cases, found, lengths, strict=True)
     ]
+    if not memory:
+        return said
+    return [dataclasses.replace(s, fired=fires(answering, q)) for s, q in zip(said, questions, strict=True)]

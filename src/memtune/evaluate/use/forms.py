@@ -35,6 +35,11 @@ def _case(form: str, number: int, question: str, *known: Known, **given: object)
     return Case(f"{form} {number}", question, form=form, role="wording", facts=facts, extra=extra, **given)  # type: ignore[arg-type]
 
 
+def one_each(world: World) -> list[Known]:
+    """One fact of each subject, as forms that need one fact choose it."""
+    return [_turn(thing, number) for number, thing in enumerate(world.things)]
+
+
 def yes_no(world: World, draw: random.Random) -> Iterator[Case]:
     """As many true as false; a false one names the value of another subject."""
     truths = [i % 2 == 0 for i in range(len(world.things))]

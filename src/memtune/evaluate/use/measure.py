@@ -12,19 +12,21 @@ from memtune.errors import MemtuneError, UsageError
 from memtune.evaluate import rungs as ladder
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.output import Say, Sheet, silent
-from memtune.evaluate.stats import Rate, percent
+from memtune.evaluate.stats import Rate, Spread, percent
 from memtune.evaluate.temporary import learned
+from memtune.evaluate.timing import time_to_first_token
 from memtune.evaluate.use.bench import UseBench, answers, make
 from memtune.evaluate.use.figures import Share, oracle_cell
-from memtune.evaluate.use.forms import LIKELIEST, NEEDED, cases, chance
+from memtune.evaluate.use.forms import LIKELIEST, NEEDED, cases, chance, one_each
+from memtune.evaluate.use.recitation import Recitation, recitation
 from memtune.evaluate.use.right import right, share
 from memtune.evaluate.use.world import World
 from memtune.evaluate.use.world import make as make_world
 from memtune.model import MemoryModel
 
 KINDS = ("imprint", "kv")
-_TUNING = 9
-"""Subjects that prompts are chosen on; they are learned too and never reported."""
+_TUNING = 12
+"""Subjects that prompts are chosen on; they are learned too and never reported. Every form can be asked of them."""
 _TIMED = 8
 
 
@@ -68,6 +70,8 @@ class Use:
     """Of each case, by form."""
     arms: dict[str, dict[str, Arm]] = field(default_factory=dict)
     """By form, then by rung."""
+    recitation: dict[str, Recitation] = field(default_factory=dict)
+    """By memory, where all forms were asked."""
 
     def share(self, form: str, rung: str) -> Share | None:
         """(rung - chance) / (oracle - chance); None where the oracle is too weak for it, or was not asked."""
@@ -93,10 +97,17 @@ class Use:
                 "rungs": {name: arm.to_json() for name, arm in arms.items()},
                 "share": {name: found and vars(found) for name, found in shares.items()},
             }
-        return {"facts": self.facts, "bytes_per_fact": self.bytes_per_fact, "forms": forms}
+        return {
+            "facts": self.facts,
+            "bytes_per_fact": self.bytes_per_fact,
+            "forms": forms,
+            "recitation": self.recitation,
+        }
 
     def sheets(self) -> list[Sheet]:
-        return [self._scores(), self._rates(), self._costs(), self._needed()]
+        recited = [sheet for memory, found in self.recitation.items() for sheet in found.sheets(memory)]
+        needed = [self._needed()] if any(form in _NEEDED_FORMS for form in self.arms) else []
+        return [self._scores(), self._rates(), self._costs(), *needed, *recited]
 
     def _scores(self) -> Sheet:
         """What the memories are judged by, with what the other rungs reach on the same scale."""
@@ -128,7 +139,7 @@ class Use:
             fired = Rate(sum(arm.fired.hits for arm in arms), sum(arm.fired.n for arm in arms))
             rows.append([
                 name, f"{statistics.fmean(arm.prompt_tokens for arm in arms):.0f}",
-                f"{statistics.median(times):.1f}" if times else "–", fired.brief,
+                f"{statistics.median(times):.1f}" if times else "–", fired.brief if fired.n else "–",
                 f"{self.bytes_per_fact[name]:,.0f}" if name in self.bytes_per_fact else "–",
             ])  # fmt: skip
         columns = ["rung", "prompt tokens", "ms to the first token", "a fact was used", "bytes a fact"]
@@ -170,8 +181,11 @@ def use(
 ) -> Use:
     """Learn an invented world once for each kind, and ask for n subjects in every form, or in these `forms`.
 
-    `rungs` are asked once, beside the first kind; a memory of each kind is always asked.
+    `rungs` are asked once, beside the first kind; a memory of each kind is always asked. Where no forms are picked,
+    it is also seen whether a memory recites where nothing was asked for, and whatever stands around a question.
     """
+    if n < max(NEEDED):
+        raise UsageError(f"{n} subjects are too few", hint=f"at least {max(NEEDED)}: some answers need so many facts")
     if not kinds:
         raise UsageError("no kind of memory was named", hint="kinds=('imprint', 'kv')")
     names = [name for name in ladder.named(default_rungs() if rungs is None else rungs) if name != "memory"]
@@ -190,6 +204,9 @@ def use(
                 shown_as = memory_of(kind) if name == "memory" else name
                 result.arms.setdefault(form, {})[shown_as] = arm
                 say(f"{form}, {shown_as}: {arm.right}")
+            if forms is None:
+                recited = [known.fact for known in one_each(asked)]
+                result.recitation[memory_of(kind)] = recitation(made.model, recited, seed=seed, say=say)
         names = []
     result.arms = {form: _in_order(arms) for form, arms in result.arms.items()}
     return result
@@ -228,20 +245,20 @@ def _arms(
             if said is None:
                 continue
             timed = name != "lookup" and form != LIKELIEST
-            seconds = bench.first_token_seconds(rung, found[:_TIMED]) if timed else []
-            yield form, name, _arm(found, said, seconds, rung.describe())
+            first_token = time_to_first_token(bench, rung, found, _TIMED) if timed else None
+            yield form, name, _arm(found, said, first_token, rung.describe())
 
 
-def _arm(found: Sequence[Case], said: Sequence[Said], seconds: Sequence[float], about: str) -> Arm:
+def _arm(found: Sequence[Case], said: Sequence[Said], first_token: Spread | None, about: str) -> Arm:
     outcomes = tuple(right(case, s.text) for case, s in zip(found, said, strict=True))
     several = [share(case, s.text) for case, s in zip(found, said, strict=True) if "values" in case.extra]
     return Arm(
         right=Rate.of(outcomes),
         outcomes=outcomes,
         held=statistics.fmean(several) if several else None,
-        fired=Rate.of(s.fired for s in said),
+        fired=Rate.of(s.fired for s in said if s.fired is not None),
         prompt_tokens=statistics.fmean(s.prompt_tokens for s in said),
-        first_token_ms=round(1000 * statistics.median(seconds), 2) if seconds else None,
+        first_token_ms=None if first_token is None else round(1000 * first_token.median, 2),
         about=about,
     )
 

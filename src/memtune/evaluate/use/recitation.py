@@ -54,18 +54,17 @@ class Recitation:
     wishes: list[Wish] = field(default_factory=list)
     surroundings: list[Surrounding] = field(default_factory=list)
 
-    def sheets(self) -> list[Sheet]:
+    def sheets(self, memory: str = "memory") -> list[Sheet]:
+        """Of a memory that is called so."""
         wishes = [[w.name, f"{w.recited.n:,}", w.recited.brief, w.fired.brief, w.base.brief] for w in self.wishes]
         about = "Share of replies that hold the stored answer although it was not asked for."
         around = [[s.name, f"{s.exact.n:,}", s.exact.brief, str(s.skipped), f"{s.prompt_tokens:.0f}"]
                   for s in self.surroundings]  # fmt: skip
+        asked = ["wish", "n", "recited", "a fact was used", "base"]
+        put = ["surroundings", "n", "exact", "do not fit", "prompt tokens"]
         return [
-            Sheet(
-                "Recited where none was asked for", ["wish", "n", "recited", "a fact was used", "base"], wishes, about
-            ),
-            Sheet(
-                "Exact, whatever stands around", ["surroundings", "n", "exact", "do not fit", "prompt tokens"], around
-            ),
+            Sheet(f"{memory}: recited where none was asked for", asked, wishes, about),
+            Sheet(f"{memory}: exact, whatever stands around", put, around),
         ]
 
 
@@ -87,7 +86,8 @@ def _wish(bench: Workbench, name: str, wish: str, facts: Sequence[Fact]) -> Wish
     cases = _cases(facts, wish.format)
     with_memory = bench.ask(cases, _question, memory=True)
     without = bench.ask(cases, _question, memory=False)
-    return Wish(name, _recited(facts, with_memory), Rate.of(s.fired for s in with_memory), _recited(facts, without))
+    fired = Rate.of(s.fired for s in with_memory if s.fired is not None)
+    return Wish(name, _recited(facts, with_memory), fired, _recited(facts, without))
 
 
 def _surrounding(bench: Workbench, name: str, put: Callable[[str], Question], facts: Sequence[Fact]) -> Surrounding:

@@ -21,7 +21,12 @@ def right(case: Case, said: str) -> bool:
 def share(case: Case, said: str) -> float:
     """Of the values that a reply should hold, those that it holds."""
     values = case.extra["values"]
-    return sum(_holds(said, value) for value in values) / len(values)
+    return sum(holds(said, value) for value in values) / len(values)
+
+
+def holds(said: str, value: str) -> bool:
+    """Whether a text has this value as words of its own: 250 does not hold 25."""
+    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", said, re.IGNORECASE) is not None
 
 
 def _same(case: Case, said: str) -> bool:
@@ -43,7 +48,7 @@ def _letter(case: Case, said: str) -> bool:
 
 def _only(case: Case, said: str) -> bool:
     """The right option is named and no other."""
-    named = [option for option in case.options if _holds(said, option)]
+    named = [option for option in case.options if holds(said, option)]
     return len(named) == 1 and named[0] in case.answers
 
 
@@ -54,8 +59,8 @@ def _ends(case: Case, said: str) -> bool:
 
 def _holds_one(case: Case, said: str) -> bool:
     """A sentence around the value is allowed, the value of another subject is not."""
-    return any(_holds(said, answer) for answer in case.answers) and not any(
-        _holds(said, other) for other in case.extra.get("unwanted", ())
+    return any(holds(said, answer) for answer in case.answers) and not any(
+        holds(said, other) for other in case.extra.get("unwanted", ())
     )
 
 
@@ -72,10 +77,6 @@ def _json(case: Case, said: str) -> bool:
 
 def _all(case: Case, said: str) -> bool:
     return share(case, said) == 1.0
-
-
-def _holds(said: str, value: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", said, re.IGNORECASE) is not None
 
 
 JUDGES: dict[str, Callable[[Case, str], bool]] = {
