@@ -57,6 +57,8 @@ class Grace:
         self.reader: Backbone = setting.backbone
         last = len(setting.backbone.blocks) - 1
         self._place = min(last, max(1, int(_DEPTH * last)))  # what enters the first block is one token alone
+        self._cost = 0.0
+        """Of all values that were looked for last, what a token of their answers costs, summed."""
         self._in_tuple = False
         """Whether blocks of this model give their stream within a tuple."""
         self._book: list[_Entry] = []
@@ -163,7 +165,7 @@ class Grace:
 
     def _find_values(self, entries: Sequence[_Entry], deadline: float) -> bool:
         """Values that make the answers likely; False where the budget ended before all had been looked for."""
-        steps, cut = 0, False
+        steps, cut, self._cost = 0, False, 0.0
         asked = [Fact("-", e.wording, e.answer) for e in entries]
         fits = [i for i, fact in enumerate(asked) if spelled(self.reader, [fact])]
         parts = [fits[start : start + _BATCH] for start in range(0, len(fits), _BATCH)]
@@ -204,8 +206,9 @@ class Grace:
             optimiser.zero_grad()
             torch.stack([each[k].mean() for k in going]).sum().backward()
             optimiser.step()
-        for entry, (_, value) in zip(entries, best, strict=True):
+        for entry, (cost, value) in zip(entries, best, strict=True):
             entry.value = value
+            self._cost += cost
         return steps, not (left and late)
 
     def _losses(
@@ -214,7 +217,7 @@ class Grace:
         """What each token of each answer costs with these values in their places of what leaves the block."""
         places = [len(row) - len(answer) - 1 for row, answer in zip(rows, answers, strict=True)]
         stream = _put(plain[:, : max(map(len, rows))], places, values)
-        with _known(self.reader.blocks[: self._place + 1], stream, self._in_tuple):
+        with _known(list(self.reader.blocks[: self._place + 1]), stream, self._in_tuple):
             h = self.reader.model.base_model(input_ids=self.reader.pad_right(rows), use_cache=False).last_hidden_state
         logits = self.reader.logits(answer_places(h, rows, answers)).float()
         targets = torch.tensor([t for a in answers for t in a], device=logits.device)
@@ -237,7 +240,7 @@ class Grace:
             self._write(tuning, self._setting.budget_seconds / len(_RATES))
             with self._acting():
                 recall = decoded(self.reader, tuning)
-            found[self._rate] = recall.hits, -self._steps  # where as many are right, who needed fewer steps
+            found[self._rate] = recall.hits, -self._cost  # where as many are right, the likelier answers
             self._setting.say(f"grace, rate {self._rate:g} on tuning facts: recall {recall}")
         self._rate = max(found, key=found.__getitem__)
         self._book, self._merged = [], 0

@@ -11,7 +11,8 @@ from memtune.evaluate import rungs
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.compare.contender import Setting, Took, text_bytes
 from memtune.evaluate.compare.ours import Ours
-from memtune.evaluate.gather import recall_cases
+from memtune.evaluate.gather import tuning_cases
+from memtune.evaluate.made import Learned
 from memtune.evaluate.workbench import Workbench
 
 _HELD_BY_THE_ROUTER = {"lookup"}
@@ -32,7 +33,8 @@ class OfTheLadder:
     def learn(self, facts: Sequence[Fact]) -> Took:
         self._facts = {fact.id: fact for fact in facts}
         tuning = [fact for fact in self._setting.tuning if fact.id in self._facts]
-        self._bench = Workbench(self._memory.model, facts, recall_cases(tuning), self._setting.seed)
+        seed = self._setting.seed
+        self._bench = Workbench(self._memory.model, facts, tuning_cases(tuning, Learned(facts), seed), seed)
         writing = self._memory.learn(facts).seconds
         return self._made(writing, "the text, its index, and what is chosen on the tuning split")
 
