@@ -104,6 +104,10 @@ def test_the_card_of_an_evaluation_and_the_note(found: Evaluation, llm: MemoryMo
     page = (tmp_path / "card" / "card.html").read_text()
     assert "lookup" in page
     assert "2026-01-01" in page
+    losses = json.loads((tmp_path / "card" / "card.json").read_text())["by_fact"][0]
+    assert losses["name"].startswith("loss")
+    assert len(losses["values"]) == 8
+    assert all(0 <= loss < 0.7 for _, loss in losses["values"])  # greedy decoding says it: each token has half and more
     assert "learned wording: exact 100.0 %" in found.summary()
     assert found.data()["memory"][LEARNED]["exact"] == 1.0
     json.dumps(found.data())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from memtune.core.facts import Fact
+from memtune.evaluate import likelihood
 from memtune.evaluate.card import ByFact, Card, FactsMap, MemoryNote, project
 from memtune.evaluate.cases import LEARNED, OTHER_WORDS
 from memtune.evaluate.compare import is_memory
@@ -13,6 +14,8 @@ from memtune.evaluate.paired import compare_all
 from memtune.evaluate.run import SUBJECT, Evaluation
 from memtune.model import MemoryModel
 
+_WEIGHED = 500
+"""Facts whose loss is measured, at most."""
 _MAPPED = 2_000
 """Facts on the map, at most."""
 
@@ -33,7 +36,10 @@ def card_of(
         against=SUBJECT,
         comparisons=found.comparisons,
         router=model.router_report(),
-        by_fact=[ByFact("tokens of the answer", _lengths(facts, model))],
+        by_fact=[
+            ByFact("loss of the answer with the memory, nats a token", _losses(facts[:_WEIGHED], model)),
+            ByFact("tokens of the answer", _lengths(facts, model)),
+        ],
         facts_map=_map(facts[:_MAPPED], model),
         contamination=contamination.sheets()[0] if contamination.rows else None,
         sheets=found.further_sheets(),
@@ -46,10 +52,7 @@ def card_of(
 def card_of_race(found: Race, *, date: str, command: str = "", settings: Mapping[str, object] | None = None) -> Card:
     """The race as a card; what it is about is the first memory in it."""
     subject = next((name for name in found.ladder.judged if is_memory(name)), next(iter(found.ladder.judged)))
-    knowable = (
-        LEARNED,
-        OTHER_WORDS,
-    )  # beside them everybody has the backbone to turn to: there is nothing to be right in
+    knowable = (LEARNED, OTHER_WORDS)  # elsewhere everybody has the backbone to turn to: nothing is right or wrong
     more = len(found.ladder.judged) > 1
     comparisons = compare_all(found.ladder, subject, seed=found.seed, forms=knowable) if more else []
     return Card(
@@ -68,6 +71,13 @@ def card_of_race(found: Race, *, date: str, command: str = "", settings: Mapping
 def _note(found: Evaluation, model: MemoryModel, name: str) -> MemoryNote:
     identity = model.backbone.identity
     return MemoryNote(name, len(found.facts), found.version, f"{identity.name}, weights {identity.weights[:12]}")
+
+
+def _losses(facts: Sequence[Fact], model: MemoryModel) -> list[tuple[str, float]]:
+    """How unlikely the memory finds each answer behind its learned question."""
+    asked = [(fact.question, [fact.answer]) for fact in facts]
+    found = likelihood.scores(model.memory.serving(), asked, memory=True)
+    return [(fact.id, -one.mean) for fact, (one,) in zip(facts, found, strict=True)]
 
 
 def _lengths(facts: Sequence[Fact], model: MemoryModel) -> list[tuple[str, float]]:
