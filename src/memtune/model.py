@@ -55,6 +55,7 @@ class Explanation:
         for row in self.found["proposals"]:
             mark = "confirmed" if row["confirmed"] else "refused"
             lines.append(f"{mark:>9}  {row['id']}  {row['score']:.3f}  {row['why']}")
+        lines = list(dict.fromkeys(lines))  # a question is looked up whole and in parts, which may be the same
         lines += [f"{'skill':>9}  {row['name']}  {row['confidence']:.3f}" for row in self.found["skills"]]
         return lines if self.found["confirmed"] else [*lines, "no fact was confirmed: the base model answers"]
 

@@ -139,7 +139,7 @@ class DataReport:
             ["bad rows", f"{len(self.bad_rows):,}", "; ".join(self.bad_rows[:_SHOWN])],
             ["duplicates", f"{self.duplicates:,}", ""],
             *(
-                [name, f"{found.n:,} of {found.of:,}", "; ".join(found.examples)]
+                [name, f"{found.n:,} of {found.of:,}" if found.of else "not looked at", "; ".join(found.examples)]
                 for name, found in (
                     ("conflicts", self.conflicts),
                     ("questions that name nothing", self.nameless),

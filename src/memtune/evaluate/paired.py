@@ -23,6 +23,8 @@ from memtune.evaluate.stats import points, probability
 Array = NDArray[np.float64]
 
 RESAMPLES = 10_000
+FEWEST = 6
+"""Cases below which no difference could be shown: that all of five go one way happens by chance one time in 16."""
 _CELLS = 4_000_000
 """Numbers held at once while resampling."""
 _TIE = 1e-12
@@ -87,15 +89,15 @@ def holm(ps: Sequence[float]) -> list[float]:
 def compare_all(
     ladder: Ladder, against: str = "memory", measure: str = "exact", seed: int = 0, forms: Collection[str] | None = None
 ) -> list[Comparison]:
-    """`against` beside every other rung on every form that both were asked, or on these alone; all of them are one
-    family for Holm."""
+    """`against` beside every other rung on every form that both were asked often enough for a difference to show, or on
+    these forms alone; all of them are one family for Holm."""
     if against not in ladder.judged:
         raise UsageError(f"no rung '{against}' to compare with", hint=f"there is: {', '.join(ladder.judged)}")
     if measure not in MEASURES:
         raise UsageError(f"no measure '{measure}'", hint=f"there is: {', '.join(MEASURES)}")
     wanted = [form for form in ladder.forms if forms is None or form in forms]
     named = [(form, rung) for form in wanted for rung in ladder.judged if rung != against]
-    asked = [(form, rung) for form, rung in named if ladder.of(against, form) and ladder.of(rung, form)]
+    asked = [(form, rung) for form, rung in named if min(len(ladder.of(r, form)) for r in (against, rung)) >= FEWEST]
     found = [_compare(ladder, against, rung, form, measure, seed) for form, rung in asked]
     corrected = holm([difference.p for difference in found])
     return [

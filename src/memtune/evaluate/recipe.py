@@ -74,16 +74,17 @@ def follow(
     found.before = _without_memory(backbone, drawn, config, max_n, seed, say)
     yield Step("2. What the model can do without a memory", [_best_before(found.before)], found.before.ladder.sheets())
     few = stratified(rows, _FEW, lambda fact: fact.group, seed)
-    for number, part in enumerate((few[:1], few)):
-        name = "one fact" if number == 0 else f"{len(part)} facts"
+    parts = {"one fact": few[:1], f"{len(few)} facts": few} if len(rows) > _FEW else {"one fact": few[:1]}
+    for number, (name, part) in enumerate(parts.items(), 3):
         found.learned[name] = _tried(backbone, part, config)
-        yield Step(f"{number + 3}. Learn {name}", _told(found.learned[name]))
+        yield Step(f"{number}. Learn {name}", _told(found.learned[name]))
     found.learned["all"] = model.learn(facts, skip_bad=True)
-    yield Step(f"5. Learn all {len(rows):,} facts", _told(found.learned["all"]))
+    last = len(parts) + 3
+    yield Step(f"{last}. Learn all: {len(rows):,}", _told(found.learned["all"]))
     found.after = evaluate(model, ladder=AFTER, max_n=max_n, seed=seed, say=say)
-    yield Step("6. What holds, and what holds beyond the learned wording", sheets=found.after.sheets())
+    yield Step(f"{last + 1}. What holds, and what holds beyond the learned wording", sheets=found.after.sheets())
     found.advice = list(_advice(found))
-    yield Step("7. What to do next", found.advice)
+    yield Step(f"{last + 2}. What to do next", found.advice)
 
 
 def _without_memory(

@@ -21,7 +21,7 @@ from memtune.evaluate.rows import Origin, Row, name_of, read_rows
 from memtune.router.names import things
 
 UNCLAIMED, LOCALITY = "no role named", "locality prompt"
-_SHOWN = 5
+_SHOWN, _NAMED = 5, 10
 
 NOT_LEARNED = "its fact is not in the memory"
 OTHER_ANSWER = "the memory holds another answer"
@@ -109,8 +109,19 @@ class Contamination:
             + [f"{self.count(claimed, by, kind):,}" for by in ("question", "answer") for kind in KINDS]
             for claimed, n in self.rows.items()
         ]
-        note = "; ".join(f"left out, {len(places):,}: {reason}" for reason, places in self.left_out.items())
+        note = "\n".join([*self._learned_rows(), *self._left_out_rows()])
         return [Sheet(f"what of the rows was learned, beside {self.learned:,} facts", columns, rows, note)]
+
+    def _learned_rows(self) -> list[str]:
+        lines = [f"{found.claimed}, {found.became}: {found}" for found in self.found[:_NAMED]]
+        return [*lines, f"and {len(self.found) - _NAMED:,} more"] if len(self.found) > _NAMED else lines
+
+    def _left_out_rows(self) -> list[str]:
+        lines = []
+        for reason, places in self.left_out.items():
+            named = ", ".join(places[:_SHOWN]) + " …" * (len(places) > _SHOWN)
+            lines.append(f"left out, {len(places):,}: {reason} ({named})")
+        return lines
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,9 @@ class Sweep:
         columns = ["settings", "stopped after", LEARNED, OTHER_WORDS, "near: learned answer", "loss", "bytes", "s"]
         order = sorted(self.trials, key=lambda t: (-len(t.points), t.points[-1].rank))
         title = f"{self.method} on {self.sample:,} facts, {len(self.trials)} settings, halved at {self._budgets}"
-        note = f"The winner: {self.best.name}. It was chosen on these facts: report it on others."
+        ties = [t.name for t in self.trials if t is not self.best and self._ties(t)]
+        tied = f" It is not better than {', '.join(ties)}, which came as far by its last step." if ties else ""
+        note = f"The winner: {self.best.name}.{tied} It was chosen on these facts: report it on others."
         return [Sheet(title, columns, [self._row(t) for t in order], note), self._curves(order)]
 
     def to_json(self) -> dict[str, object]:
@@ -114,6 +116,11 @@ class Sweep:
         point = self.best.points[-1]
         lines = [f"# recall {point.learned} after {point.budget} {self.unit}", f"method: {_scalar(self.method)}"]
         return "\n".join([*lines, *(f"{key}: {_scalar(value)}" for key, value in self.best.settings.items())]) + "\n"
+
+    def _ties(self, trial: Trial) -> bool:
+        """Whether nothing told it from the winner where both were last looked at."""
+        step = len(trial.points) - 1
+        return trial.points[step].rank == self.best.points[step].rank
 
     @property
     def _budgets(self) -> str:

@@ -49,7 +49,7 @@ def require_folder(folder: Path, *, replace: bool = False) -> None:
         raise UsageError(f"'{folder}' is a file, and a card is a folder")
     if folder.is_dir() and any(folder.iterdir()) and not replace:
         raise UsageError(
-            f"'{folder}' exists and is not empty", hint="choose another folder, or ask for it to be replaced"
+            f"'{folder}' exists and is not empty", hint="name another folder, or add --replace (replace=True)"
         )
 
 
