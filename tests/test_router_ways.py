@@ -212,3 +212,14 @@ def test_the_dead_do_not_keep_the_living_from_teaching() -> None:
     router = router_over(entries)
     router.remove([(1, row) for row in range(78)])
     assert router.judge(OTHER_WORDS[0].format(names[85]))[0].way == "same"
+
+
+def test_a_wording_that_only_says_more_is_taught_too() -> None:
+    """It has all the words of the learned one: nothing stands on the other side of the contrast."""
+    entries = []
+    for number in range(30):
+        question = f"What is the balance of account {88000 + 7 * number}?"
+        longer = f"Please look up the balance for account number {88000 + 7 * number}."
+        entries.append(Entry([Wording(question), *[Wording(longer)] * (number < 2)], f"{number} euros", question))
+    judged = router_over(entries, teachers=2).judge(f"Please look up the balance for account number {88000 + 7 * 9}.")
+    assert (judged[0].owner, judged[0].way) == ((1, 9), "same")

@@ -20,7 +20,7 @@ from torch import Tensor
 from memtune.router.columns import Column, Sorted
 from memtune.router.evidence import Evidence
 from memtune.router.features import Query
-from memtune.router.frames import NOTHING, Beside, Bools, Codes, Wordings, contrasts, frames_like, mixed
+from memtune.router.frames import NOTHING, Beside, Bools, Codes, Wordings, both, contrasts, frames_like, mixed
 from memtune.router.keys import FORMS, GIVEN, NEVER, Keys
 from memtune.router.words import KINDS_ASKED
 
@@ -38,7 +38,8 @@ class Ways:
     def __init__(self, keys: Keys, evidence: Evidence, teachers: int) -> None:
         self._keys, self._evidence, self._teachers = keys, evidence, teachers
         self._same, self._said = Sorted(np.uint64), Sorted(np.uint64)
-        """Numbers of keys: under the contrast that they teach to ask the same; under their own frame."""
+        """Numbers of keys: under the contrast, and under the two frames, that they teach to ask the same; under their
+        own frame."""
         self._frame, self._about, self._whole = Column(np.uint64), Column(np.uint64), Column(np.uint64)
 
     @property
@@ -65,8 +66,8 @@ class Ways:
         if len(later):
             pairs = wordings.chosen(later), wordings.chosen(firsts)
             own[later] = frames_like(*pairs)
-            taught = contrasts(*pairs)
-            self._same.add(taught[taught != NOTHING], numbers[later[taught != NOTHING]])
+            for taught in (contrasts(*pairs), both(own[later], own[firsts])):
+                self._same.add(taught[taught != NOTHING], numbers[later[taught != NOTHING]])
         own = np.where(tags == GIVEN, own, NOTHING)
         self._frame.append(own)
         self._about.append(wordings.about())
@@ -78,8 +79,10 @@ class Ways:
         thing have different answers to the two counts for more."""
         if not self.teach:
             return np.zeros(len(keys), np.bool_)
-        pairs = zip(self._beside(query, keys).contrasts(), keys.tolist(), strict=True)
-        found = np.array([self._ask_the_same(*pair) for pair in pairs], np.bool_)
+        beside = self._beside(query, keys)
+        framed = both(beside.frames(), beside.others.without(beside.others.names))
+        codes = zip(beside.contrasts(), framed, keys.tolist(), strict=True)
+        found = np.array([self._ask_the_same(a, key) or self._ask_the_same(b, key) for a, b, key in codes], np.bool_)
         places = np.flatnonzero(found)
         found[places] = ~self.other(query, keys[places])
         return found
