@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,15 +33,6 @@ FACTS = [Fact.from_row(row) for row in tiny.facts(10)]
 BOTH = Config().with_settings(["learn.kind=imprint+kv"])
 SHORT = Config().with_settings(["learn.max_answer_tokens=32"])
 """Rows of keys and values are proved by decoding, and a random model does not stop by itself."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small only wait for each other's threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -38,14 +38,6 @@ CHOICES = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def llm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemoryModel]:
     with MemoryModel(Backbone(tiny.model(), tiny.tokenizer()), tmp_path_factory.mktemp("a") / "memory") as made:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import tiny
-import torch
 
 from memtune import Config, MemoryModel
 from memtune.core.backbone import Backbone
@@ -45,14 +44,6 @@ CHAT = Case(
     facts=(FACTS[4].id,),
 )
 RAW = Case("raw", FACTS[6].question, (FACTS[6].answer,), facts=(FACTS[6].id,), raw=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

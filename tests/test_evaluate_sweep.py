@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 import tiny
-import torch
 
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
@@ -18,14 +16,6 @@ from memtune.evaluate.stats import Rate
 from memtune.evaluate.sweep import Point, Sweep, Trial, budgets, sweep
 
 FACTS = [Fact.from_row(row) for row in tiny.facts(12)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,3 +40,16 @@ def has_fact_columns(names: Sequence[str]) -> bool:
 
 def _any_of(choices: Sequence[str], names: Sequence[str]) -> bool:
     return not set(choices).isdisjoint(names)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table must hold to be read."""
+
+    known: Collection[str]
+    """Names that mean something: found in any spelling of capitals, and by them the sign between columns."""
+    require: Callable[[Path, Sequence[str]], None]
+    """Raises where the columns will not do."""
+
+
+FACT_COLUMNS = Columns(MEANINGFUL_COLUMNS, require_fact_columns)

@@ -144,5 +144,5 @@ class Beside:
 def both(one: Codes, other: Codes) -> Codes:
     """A code for two codes in either order."""
     low, high = np.minimum(one, other), np.maximum(one, other)
-    mixed = (low * _MIX) ^ (high + (high >> _SHIFT))
-    return np.where((one == NOTHING) | (other == NOTHING), NOTHING, mixed)
+    joined = (low * _MIX) ^ (high + (high >> _SHIFT))
+    return np.where((one == NOTHING) | (other == NOTHING), NOTHING, joined)

@@ -122,8 +122,8 @@ class Matcher:
         turns[0 : 2 * len(by_words) : 2], turns[1 : 2 * len(by_vector) : 2] = list(by_words), by_vector
         found = list(dict.fromkeys(key for key in turns.tolist() if key >= 0))
         found = [key for key in found if key not in without] if without else found
-        found = [*found[: self.config.propose], *self._taught(query, without)]
-        chosen = np.array(list(dict.fromkeys(found)), np.int64)
+        found = found[: self.config.propose]
+        chosen = np.array([*found, *self._taught(query, without.union(found))], np.int64)
         return Proposed(chosen, np.array([by_words.get(key, 0.0) for key in chosen.tolist()], np.float32))
 
     def _taught(self, query: Query, without: frozenset[int]) -> list[int]:
@@ -135,7 +135,8 @@ class Matcher:
         near = [self.keys.holding(word, _ABOUT) for word in rarest if word is not None]
         about = np.unique(np.concatenate([np.empty(0, np.int64), *near]))
         about = about[[key not in without for key in about.tolist()]]
-        return about[self.ways.same(query, about)][:_TAUGHT_MOST].tolist() if len(about) else []
+        taught: list[int] = about[self.ways.same(query, about)][:_TAUGHT_MOST].tolist()
+        return taught
 
     def _rarest(self, words: NDArray[np.uint32]) -> int | None:
         """Of those that some wording holds."""

@@ -41,13 +41,26 @@ class Ways:
         """Numbers of keys: under the contrast, and under the two frames, that they teach to ask the same; under their
         own frame."""
         self._frame, self._about, self._whole = Column(np.uint64), Column(np.uint64), Column(np.uint64)
+        self._waiting: list[tuple[Mapping[str, Tensor], Bools, NDArray[np.int64]]] = []
 
     @property
     def teach(self) -> bool:
         """Whether any two wordings teach that they ask the same."""
+        self._catch_up()
         return self._teachers > 0 and bool(len(self._same))
 
     def add(self, keys: Mapping[str, Tensor], kept: Bools, numbers: NDArray[np.int64]) -> None:
+        """Take a segment's wordings in. They are looked at when something is first asked in words of its own: learned
+        wordings never need it."""
+        if len(numbers):
+            self._waiting.append((keys, kept, numbers))
+
+    def _catch_up(self) -> None:
+        for keys, kept, numbers in self._waiting:
+            self._read(keys, kept, numbers)
+        self._waiting.clear()
+
+    def _read(self, keys: Mapping[str, Tensor], kept: Bools, numbers: NDArray[np.int64]) -> None:
         """What the wordings of a segment teach."""
         lengths = keys["lengths"].numpy()
         of_kept = np.repeat(kept, lengths)
@@ -58,8 +71,6 @@ class Ways:
             keys["wanted"].numpy()[kept],
             keys["forms"].numpy()[kept],
         )
-        if not len(numbers):
-            return
         tags = keys["tags"].numpy()[kept] if "tags" in keys else np.full(len(numbers), GIVEN)
         later, firsts = _beside_first(keys["rows"].numpy()[kept], (tags == GIVEN) | (tags == NEVER))
         own = wordings.without(wordings.names)
@@ -77,7 +88,7 @@ class Ways:
     def same(self, query: Query, keys: NDArray[np.int64]) -> Bools:
         """Which of these wordings ask the same as the question, as wordings of other facts teach. That facts about one
         thing have different answers to the two counts for more."""
-        if not self.teach:
+        if not self.teach or not len(keys):
             return np.zeros(len(keys), np.bool_)
         beside = self._beside(query, keys)
         framed = both(beside.frames(), beside.others.without(beside.others.names))
@@ -91,6 +102,7 @@ class Ways:
         """Which of them ask something else, as facts about one thing teach."""
         if not len(keys):
             return np.zeros(0, np.bool_)
+        self._catch_up()
         beside = self._beside(query, keys)
         frames = zip(beside.frames(), beside.others.without(beside.others.names), strict=True)
         return np.array(

@@ -10,13 +10,13 @@ from typing import Any
 
 from memtune.errors import ExtraMissing, InputError
 from memtune.ingest.files import readable
-from memtune.ingest.reader import Reader, require_fact_columns
+from memtune.ingest.reader import FACT_COLUMNS, Columns, Reader
 from memtune.ingest.rows import Item, without_gaps
 
 BATCH_ROWS = 1024
 
 
-def read(path: Path) -> Iterator[Item]:
+def read(path: Path, columns: Columns = FACT_COLUMNS) -> Iterator[Item]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -25,7 +25,7 @@ def read(path: Path) -> Iterator[Item]:
     number = 0
     try:
         with readable(path), parquet.ParquetFile(path) as file:
-            require_fact_columns(path, file.schema_arrow.names)
+            columns.require(path, file.schema_arrow.names)
             for batch in file.iter_batches(batch_size=BATCH_ROWS):
                 for row in batch.to_pylist():
                     number += 1
