@@ -22,22 +22,29 @@ def write(backbone: Backbone, kind: KeyValue, facts: list[Fact]) -> list[Expert]
 
 
 @torch.inference_mode()
-def reference(backbone: Backbone, texts: list[str], prompt: list[int]) -> torch.Tensor:
-    """Logits after the prompt when each text stands at negative positions, alone, seen by the last token only."""
+def reference(backbone: Backbone, texts: list[str], prompt: list[int], first: int) -> torch.Tensor:
+    """Logits after the prompt when each text stands at negative positions, alone, seen from one token of it on."""
     ids, positions, segments, kept = [], [], [], []
     opening = backbone.tokenizer("<|user|>\n", add_special_tokens=False)["input_ids"]
     for n, text in enumerate(texts, 1):
         row = opening + backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
         ids, positions, segments = ids + row, positions + list(range(-len(row), 0)), segments + [n] * len(row)
         kept += [False] * len(opening) + [True] * (len(row) - len(opening))
-    last = len(ids) + len(prompt) - 1
+    start = len(ids)
     ids, positions = ids + prompt, positions + list(range(len(prompt)))
     owner = torch.tensor(segments + [0] * len(prompt))
     seen = torch.ones(len(ids), len(ids)).tril().bool() & (owner[:, None] == owner[None, :])
-    seen[last] = torch.tensor(kept + [True] * len(prompt))
+    seen[start + first :, :start] = torch.tensor(kept)
     mask = torch.where(seen, 0.0, torch.finfo(torch.float32).min)[None, None]
     out = backbone.model(input_ids=torch.tensor([ids]), attention_mask=mask, position_ids=torch.tensor([positions]))
     return out.logits[0, -1]
+
+
+CHAT = [
+    {"role": "user", "content": "What is known of item 1000?"},
+    {"role": "assistant", "content": "Little."},
+    {"role": "user", "content": "What is known of item 1000?"},
+]
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "phi3"])
@@ -46,12 +53,12 @@ def test_rows_are_worth_the_fact_in_the_context(family: str, facts: int) -> None
     backbone, kind = Backbone(tiny.model(family), tiny.tokenizer()), KeyValue(EXACT)
     rows = [Fact.from_row(r) for r in tiny.facts(facts)]
     experts = write(backbone, kind, rows)
-    prompt = backbone.template.question("What is known of item 1000?")
+    prompt = backbone.template.render(CHAT)
     decoder = Decoder(
         backbone, [kind], [Request(prompt, {"kv": experts})], DecodeConfig(max_new_tokens=1), keep_logits=True
     )
     mine = decoder.finish()[0].logits[0]
-    expected = reference(backbone, [kind.text(f) for f in rows], list(prompt.ids))
+    expected = reference(backbone, [kind.text(f) for f in rows], list(prompt.ids), prompt.asked_from)
     plain = backbone.step(torch.tensor([prompt.ids]), torch.ones(1, len(prompt.ids), dtype=torch.long), None)[0][0]
     torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-4)
     assert (mine - plain).abs().max() > 1e-2
@@ -72,18 +79,31 @@ def test_a_batch_gives_what_single_prompts_give() -> None:
         torch.testing.assert_close(torch.stack(reply.logits), torch.stack(alone.logits), rtol=1e-3, atol=1e-3)
 
 
-def test_the_prompts_own_cache_stays_the_backbones() -> None:
+def test_what_stands_before_the_question_stays_the_backbones() -> None:
     backbone, kind = Backbone(tiny.model(), tiny.tokenizer()), KeyValue(EXACT)
     experts = write(backbone, kind, [Fact.from_row(r) for r in tiny.facts(1)])
-    ids = torch.tensor([backbone.template.question("What is known?").ids])
+    prompt = backbone.template.render(CHAT)
+    ids = torch.tensor([prompt.ids])
     mask = torch.ones_like(ids)
     _, plain = backbone.step(ids, mask, None)
-    action = kind.act(backbone, [], [experts], [True])
+    action = kind.act(backbone, [prompt], [experts], [True])
     with action.acting():
         _, with_facts = backbone.step(ids, mask, None)
-    for a, b in zip(plain.layers, with_facts.layers, strict=True):
-        assert torch.equal(a.keys[:, :, :-1], b.keys[:, :, :-1])
-        assert torch.equal(a.values[:, :, :-1], b.values[:, :, :-1])
+    for a, b in zip(plain.layers[1:], with_facts.layers[1:], strict=True):
+        assert torch.equal(a.keys[:, :, : prompt.asked_from], b.keys[:, :, : prompt.asked_from])
+        assert not torch.equal(a.keys[:, :, prompt.asked_from :], b.keys[:, :, prompt.asked_from :])
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_prompt_knows_where_its_last_question_begins(chat: bool) -> None:
+    backbone = Backbone(tiny.model(), tiny.tokenizer(), template="own" if chat else None)
+    prompt = backbone.template.render(CHAT)
+    before, after = (
+        backbone.tokenizer.decode(ids) for ids in (prompt.ids[: prompt.asked_from], prompt.ids[prompt.asked_from :])
+    )
+    assert after.lstrip().startswith("What is known") and "Little" in before
+    alone = backbone.template.question("What?")
+    assert alone == backbone.template.questions(["What?"])[0]
 
 
 def test_float8_halves_the_bytes() -> None:

@@ -1,10 +1,11 @@
 """Attention with a fact's own key-value rows beside the prompt's.
 
-Every call goes through the model's own attention function, unchanged. For rows of a batch that hold facts, the last
-query attends once more, with the facts' rows standing before its own, and that result takes the place of the plain one.
-Rows without facts keep the plain result of the plain kernel: they stay bit for bit the base model's.
+Every call goes through the model's own attention function, unchanged. For rows of a batch that hold facts, the queries
+of the last turn attend once more, with the facts' rows standing before their own, and that result takes the place of
+the plain one. Rows without facts keep the plain result of the plain kernel: they stay bit for bit the base model's.
 
-Shapes: B rows, F rows with facts, H query heads, K key-value heads, S queries, T own keys, N fact keys, d head width.
+Shapes: B rows, F rows with facts, H query heads, K key-value heads, S queries, R of them in reach of facts, T own keys,
+N fact keys, d head width.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,21 +37,38 @@ class FactRows:
     keys: list[Tensor]
     values: list[Tensor]
     real_FN: Tensor
-    _mask: tuple[Tensor | None, int, Tensor] | None = None
-    """The last mask, what it was made of, and its length: the blocks of a pass share it."""
+    reach_F: Tensor
+    """How many tokens at the end of each prompt see the facts; those that are decoded later always do."""
+    _mask: tuple[Tensor | None, tuple[int, int], Tensor] | None = None
+    """The last mask, what it was made of, and its size: the blocks of a pass share it."""
+
+    @cached_property
+    def longest_reach(self) -> int:
+        return int(self.reach_F.max())
+
+    def seeing_FR(self, queries: int) -> Tensor:
+        """Which of the last R queries see the facts."""
+        first = queries - self.longest_reach
+        places = torch.arange(max(first, 0), queries, device=self.reach_F.device)
+        return places >= queries - self.reach_F[:, None]
 
     def mask_over(self, mask: Tensor | None, query: Tensor, length: int) -> Tensor:
-        """What the last query may see: the facts' own rows, and of the prompt's what `mask` allows."""
-        if self._mask is None or self._mask[0] is not mask or self._mask[1] != length:
-            self._mask = (mask, length, self._make_mask(mask, query, length))
+        """What the last R queries may see: the facts' rows where they do, and of the prompt's what `mask` allows."""
+        size = (query.shape[2], length)
+        if self._mask is None or self._mask[0] is not mask or self._mask[1] != size:
+            self._mask = (mask, size, self._make_mask(mask, query, length))
         return self._mask[2]
 
     def _make_mask(self, mask: Tensor | None, query: Tensor, length: int) -> Tensor:
-        own = torch.ones(len(self.rows), length, dtype=torch.bool, device=query.device)
+        queries = query.shape[2]
+        seeing = self.seeing_FR(queries)
+        reach = seeing.shape[1]
+        own = torch.ones(queries, length, dtype=torch.bool, device=query.device).tril(length - queries)[-reach:]
+        own = own.expand(len(self.rows), reach, length)
         if mask is not None:
-            last = mask.expand(query.shape[0], *mask.shape[1:])[self.rows, 0, -1, :length]
-            own = last if last.dtype == torch.bool else last > torch.finfo(last.dtype).min / 2
-        visible = torch.cat([self.real_FN, own], dim=1)[:, None, None, :]
+            given = mask.expand(query.shape[0], *mask.shape[1:])[self.rows, 0, -reach:, :length]
+            own = given if given.dtype == torch.bool else given > torch.finfo(given.dtype).min / 2
+        visible = torch.cat([self.real_FN[:, None] & seeing[:, :, None], own], dim=2)[:, None]
         hidden = torch.finfo(query.dtype).min
         return torch.zeros_like(visible, dtype=query.dtype).masked_fill(~visible, hidden)
 
@@ -102,7 +121,7 @@ class FactAttention:
 
     @contextmanager
     def seeing(self, facts: FactRows | None) -> Iterator[None]:
-        """While inside, the last position of the rows that hold facts attends to them too."""
+        """While inside, the rows that hold facts attend to them too, as far as the facts reach."""
         _local.facts = facts
         try:
             yield
@@ -148,10 +167,12 @@ def _attend(
     if query.shape[2] == 1 and len(facts.rows) == query.shape[0]:  # every row holds facts: no plain result is needed
         return _beside(plain, module, facts, query, key, value, seen, given), None
     out, weights = plain(module, query, key, value, mask, **given)
-    rows = facts.rows
-    fired = _beside(plain, module, facts, query[rows][:, :, -1:], key[rows], value[rows], seen, given)
+    rows, seeing_FR = facts.rows, facts.seeing_FR(query.shape[2])
+    reach = seeing_FR.shape[1]
+    fired = _beside(plain, module, facts, query[rows][:, :, -reach:], key[rows], value[rows], seen, given)
     out = out.clone()
-    out[rows, -1:] = fired.to(out.dtype)
+    own = out[rows, -reach:]
+    out[rows, -reach:] = torch.where(seeing_FR[:, :, None, None], fired.to(own.dtype), own)
     return out, weights
 
 
@@ -159,24 +180,24 @@ def _beside(
     plain: Callable[..., Any],
     module: Any,
     facts: FactRows,
-    query_FH1d: Tensor,
+    query_FHRd: Tensor,
     key_FKTd: Tensor,
     value_FKTd: Tensor,
     mask: Tensor,
     given: dict[str, Any],
 ) -> Tensor:
-    """Attention of the last query to the facts' rows and its own."""
+    """Attention of the last queries to the facts' rows and their own."""
     fact_k, fact_v = facts.keys[module.layer_idx], facts.values[module.layer_idx]
     if all(given.get(extra) is None for extra in _EXTRAS):
-        scaling = given.get("scaling") or query_FH1d.shape[-1] ** -0.5
-        return _two_parts(query_FH1d, fact_k, key_FKTd, fact_v, value_FKTd, mask, scaling)
+        scaling = given.get("scaling") or query_FHRd.shape[-1] ** -0.5
+        return _two_parts(query_FHRd, fact_k, key_FKTd, fact_v, value_FKTd, mask, scaling)
     k, v = torch.cat([fact_k, key_FKTd], dim=2), torch.cat([fact_v, value_FKTd], dim=2)
-    seen: Tensor = plain(module, query_FH1d, k, v, mask, **given)[0]
+    seen: Tensor = plain(module, query_FHRd, k, v, mask, **given)[0]
     return seen
 
 
 def _two_parts(
-    query_FH1d: Tensor,
+    query_FHRd: Tensor,
     fact_k: Tensor,
     own_k: Tensor,
     fact_v: Tensor,
@@ -185,10 +206,11 @@ def _two_parts(
     scaling: float,
 ) -> Tensor:
     """One softmax over both parts; only scores are joined, since joining the keys would copy the whole cache."""
-    rows, heads, _, width = query_FH1d.shape
-    q = query_FH1d.reshape(rows, own_k.shape[1], -1, width)
+    rows, heads, reach, width = query_FHRd.shape
+    shared = heads // own_k.shape[1]
+    q = query_FHRd.reshape(rows, own_k.shape[1], shared * reach, width)  # queries of one key-value head side by side
     scores = torch.cat([q @ fact_k.transpose(-1, -2), q @ own_k.transpose(-1, -2)], dim=-1)
-    chances = torch.softmax(scores * scaling + mask, dim=-1, dtype=torch.float32).to(q.dtype)
+    chances = torch.softmax(scores * scaling + mask.repeat(1, 1, shared, 1), dim=-1, dtype=torch.float32).to(q.dtype)
     split = fact_k.shape[2]
     seen = chances[..., :split] @ fact_v + chances[..., split:] @ own_v
-    return seen.reshape(rows, 1, heads, width)
+    return seen.reshape(rows, heads, reach, width).transpose(1, 2)

@@ -24,6 +24,8 @@ class Prompt:
 
     ids: tuple[int, ...]
     tail: str
+    asked_from: int = 0
+    """Where, in tokens, what is asked last begins: system text and earlier turns stand before it."""
 
 
 class Template:
@@ -35,10 +37,11 @@ class Template:
 
     def render(self, messages: Sequence[Message]) -> Prompt:
         check_messages(messages)
-        if self.chat_template is None:
-            return self.raw(render_plain(messages))
-        text = self._render_chat(messages)
-        return Prompt(tuple(self._encode(text, special=False)), text[-64:])
+        chat = self.chat_template is not None
+        text = self._render_chat(messages) if chat else render_plain(messages)
+        ids = tuple(self._encode(text, special=not chat))
+        before = text[: max(text.rfind(messages[-1]["content"].strip()), 0)]
+        return Prompt(ids, text[-64:], self._length(before, special=not chat, most=len(ids) - 1))
 
     def raw(self, text: str) -> Prompt:
         """A raw completion: the text as it stands, after the tokenizer's own opening tokens."""
@@ -55,7 +58,10 @@ class Template:
         chat = self.chat_template is not None
         texts = [self._render_chat(m) if chat else render_plain(m) for m in asked]
         rows = self.tokenizer(texts, add_special_tokens=not chat)["input_ids"]
-        return [Prompt(tuple(self._without_end(row)), text[-64:]) for row, text in zip(rows, texts, strict=True)]
+        opening = len(self.opening()) if chat else self._length(PLAIN_USER.split("{}")[0], special=True, most=1 << 30)
+        return [
+            Prompt(tuple(self._without_end(row)), text[-64:], opening) for row, text in zip(rows, texts, strict=True)
+        ]
 
     def opening(self) -> list[int]:
         """The tokens that stand before what a user says first; none where there is no chat template."""
@@ -78,6 +84,10 @@ class Template:
         opened = _OPEN_THINKING.search(text)
         # A template that opens a thinking part would make the answer a thought: close it first.
         return f"{text.rstrip()}\n\n</{opened.group(1)}>\n\n" if opened else text
+
+    def _length(self, text: str, *, special: bool, most: int) -> int:
+        """How many tokens of a prompt this beginning of it takes."""
+        return min(len(self._encode(text, special=special)), most) if text else 0
 
     def _encode(self, text: str, *, special: bool) -> list[int]:
         return self._without_end(self.tokenizer(text, add_special_tokens=special)["input_ids"])

@@ -2,8 +2,8 @@
 
 The fact is read once, alone, as the beginning of a user's turn, at the positions just before zero; the keys and values
 that its own tokens leave in every block are kept.
-From the last prompt token on they stand before the prompt's own, as if the fact were in the context, while the prompt's
-cache stays the backbone's. Several facts stand side by side.
+From the beginning of what is asked last they stand before the prompt's own, as if the fact stood there in the context,
+while the cache of all that came before stays the backbone's. Several facts stand side by side.
 
 Shapes: N fact tokens, L blocks, K key-value heads, d head width, F rows with facts.
 """
@@ -76,17 +76,17 @@ class KeyValue:
         experts: Sequence[Sequence[Expert]],
         ends: Sequence[bool],
     ) -> SideBySide:
-        return SideBySide(backbone, experts)
+        return SideBySide(backbone, prompts, experts)
 
 
 class SideBySide:
     """Facts' rows beside the prompts of a batch."""
 
-    def __init__(self, backbone: Backbone, experts: Sequence[Sequence[Expert]]) -> None:
+    def __init__(self, backbone: Backbone, prompts: Sequence[Prompt], experts: Sequence[Sequence[Expert]]) -> None:
         self.backbone = backbone
-        self.facts = self._gather(experts)
+        self.facts = self._gather([len(p.ids) - p.asked_from for p in prompts], experts)
 
-    def _gather(self, experts: Sequence[Sequence[Expert]]) -> FactRows | None:
+    def _gather(self, reach: Sequence[int], experts: Sequence[Sequence[Expert]]) -> FactRows | None:
         fired = [i for i, chosen in enumerate(experts) if chosen]
         if not fired:
             return None
@@ -103,6 +103,7 @@ class SideBySide:
             [x[0] for x in by_part],
             [x[1] for x in by_part],
             real.to(device),
+            torch.tensor([reach[i] for i in fired], device=device),
         )
 
     @contextmanager
@@ -114,7 +115,7 @@ class SideBySide:
         """The rows act on whatever is said."""
 
     def arm(self, row: int, experts: Sequence[Expert], tail: str, *, end: bool) -> None:
-        """Rows are attended from the last prompt token on; a gap that opens later adds nothing to them."""
+        """Rows are attended from the question on; a gap that opens later adds nothing to them."""
 
     def reciting(self, row: int) -> bool:
         return False
