@@ -31,46 +31,88 @@ _local = threading.local()
 
 @dataclass
 class FactRows:
-    """Facts' rows for a batch: per block k_FKNd and v_FKNd, which batch rows they belong to, which are real."""
+    """Facts' rows for a batch: per block k_FKNd and v_FKNd, which batch rows they belong to, which are real: real_FKN,
+    or real_F1N where it is the same for all heads. N may differ from block to block."""
 
     rows: Tensor
     keys: list[Tensor]
     values: list[Tensor]
-    real_FN: Tensor
+    real: list[Tensor]
     reach_F: Tensor
     """How many tokens at the end of each prompt see the facts; those that are decoded later always do."""
-    _mask: tuple[Tensor | None, tuple[int, int], Tensor] | None = None
-    """The last mask, what it was made of, and its size: the blocks of a pass share it."""
+    _own: tuple[Tensor | None, tuple[int, int], Tensor] | None = None
+    """What the queries may see of the prompt, and of which mask and size that was made: blocks of a pass share it."""
+    _joined: tuple[FactRows, FactRows] | None = None
+    """The facts that stood beside these last, and all of them together."""
 
     @cached_property
     def longest_reach(self) -> int:
         return int(self.reach_F.max())
 
+    @cached_property
+    def hidden(self) -> list[Tensor]:
+        """What is added to the scores of rows: nothing where they are real."""
+        lowest = torch.finfo(self.keys[0].dtype).min
+        return [torch.zeros(r.shape, dtype=k.dtype, device=k.device).masked_fill(~r, lowest)
+                for r, k in zip(self.real, self.keys, strict=True)]  # fmt: skip
+
+    def beside(self, other: FactRows) -> FactRows:
+        """These facts and others, of another kind perhaps."""
+        if self._joined is None or self._joined[0] is not other:
+            self._joined = (other, self._join(other))
+        return self._joined[1]
+
+    def _join(self, other: FactRows) -> FactRows:
+        rows = torch.cat([self.rows, other.rows]).unique()
+        reach = torch.zeros_like(rows)
+        for part in (self, other):
+            reach[torch.searchsorted(rows, part.rows)] = part.reach_F
+
+        def joined(mine: Tensor, theirs: Tensor, heads: int) -> Tensor:
+            parts = []
+            for part, x in ((self, mine), (other, theirs)):
+                x = x.expand(-1, heads, *x.shape[2:])
+                parts.append(x.new_zeros(len(rows), *x.shape[1:]))
+                parts[-1][torch.searchsorted(rows, part.rows)] = x
+            return torch.cat(parts, dim=2)
+
+        blocks = range(len(self.keys))
+        heads = [self.keys[b].shape[1] for b in blocks]
+        keys = [joined(self.keys[b], other.keys[b], heads[b]) for b in blocks]
+        values = [joined(self.values[b], other.values[b], heads[b]) for b in blocks]
+        real = [joined(self.real[b], other.real[b], heads[b]) for b in blocks]
+        return FactRows(rows, keys, values, real, reach)
+
     def seeing_FR(self, queries: int) -> Tensor:
         """Which of the last R queries see the facts."""
-        first = queries - self.longest_reach
-        places = torch.arange(max(first, 0), queries, device=self.reach_F.device)
+        places = torch.arange(max(queries - self.longest_reach, 0), queries, device=self.reach_F.device)
         return places >= queries - self.reach_F[:, None]
 
     def mask_over(self, mask: Tensor | None, query: Tensor, length: int) -> Tensor:
-        """What the last R queries may see: the facts' rows where they do, and of the prompt's what `mask` allows."""
+        """Which of the prompt's tokens the last R queries may see, to be added to their scores: m_F1RT."""
         size = (query.shape[2], length)
-        if self._mask is None or self._mask[0] is not mask or self._mask[1] != size:
-            self._mask = (mask, size, self._make_mask(mask, query, length))
-        return self._mask[2]
+        if self._own is None or self._own[0] is not mask or self._own[1] != size:
+            self._own = (mask, size, self._make_mask(mask, query, length))
+        return self._own[2]
 
     def _make_mask(self, mask: Tensor | None, query: Tensor, length: int) -> Tensor:
         queries = query.shape[2]
-        seeing = self.seeing_FR(queries)
-        reach = seeing.shape[1]
+        reach = min(queries, self.longest_reach)
         own = torch.ones(queries, length, dtype=torch.bool, device=query.device).tril(length - queries)[-reach:]
         own = own.expand(len(self.rows), reach, length)
         if mask is not None:
             given = mask.expand(query.shape[0], *mask.shape[1:])[self.rows, 0, -reach:, :length]
             own = given if given.dtype == torch.bool else given > torch.finfo(given.dtype).min / 2
-        visible = torch.cat([self.real_FN[:, None] & seeing[:, :, None], own], dim=2)[:, None]
-        hidden = torch.finfo(query.dtype).min
-        return torch.zeros_like(visible, dtype=query.dtype).masked_fill(~visible, hidden)
+        lowest = torch.finfo(query.dtype).min
+        return torch.zeros(own.shape, dtype=query.dtype, device=query.device).masked_fill(~own, lowest)[:, None]
+
+    def mask_of_facts(self, block: int, reach: int, queries: int) -> Tensor:
+        """The same for the rows of the facts: m_FKRN, or m_F1RN."""
+        hidden = self.hidden[block][:, :, None]
+        if queries == 1:
+            return hidden
+        unseen = ~self.seeing_FR(queries)[:, None, :, None]
+        return hidden.expand(-1, -1, reach, -1).masked_fill(unseen, torch.finfo(hidden.dtype).min)
 
 
 class Recorder:
@@ -81,11 +123,26 @@ class Recorder:
         self.values: dict[int, Tensor] = {}
 
 
+class Scale:
+    """Weighs facts' rows: the squares of the attention that each was paid, summed over a pass."""
+
+    def __init__(self) -> None:
+        self.squares: dict[int, Tensor] = {}
+        """Per block, s_FKN."""
+
+    def add(self, block: int, chances_FKQN: Tensor) -> None:
+        found = chances_FKQN.float().square().sum(2)
+        self.squares[block] = self.squares[block] + found if block in self.squares else found
+
+
 class FactAttention:
     """Routes a model's attention through this file, where the model allows it."""
 
     def __init__(self, model: Any, blocks: int) -> None:
         self.blocks = blocks
+        self.heads: list[int] = []
+        """Key-value heads of each block."""
+        self.head_width = 0
         self.missing = self._install(model)
         """Why facts' rows cannot be attended on this model; None where they can."""
 
@@ -108,6 +165,8 @@ class FactAttention:
             model.base_model(input_ids=torch.ones(1, 2, dtype=torch.long, device=model.device), use_cache=False)
         if len(recorder.keys) != self.blocks:
             return f"{self.blocks - len(recorder.keys)} of its {self.blocks} blocks have no key-value rows"
+        self.heads = [recorder.keys[block].shape[1] for block in sorted(recorder.keys)]
+        self.head_width = recorder.keys[0].shape[-1]
         return None
 
     @contextmanager
@@ -120,13 +179,25 @@ class FactAttention:
             _local.recorder = None
 
     @contextmanager
+    def weighing(self) -> Iterator[Scale]:
+        """While inside, it is noted how much attention the facts' rows are paid."""
+        scale = Scale()
+        _local.scale = scale
+        try:
+            yield scale
+        finally:
+            _local.scale = None
+
+    @contextmanager
     def seeing(self, facts: FactRows | None) -> Iterator[None]:
-        """While inside, the rows that hold facts attend to them too, as far as the facts reach."""
-        _local.facts = facts
+        """While inside, the rows that hold facts attend to them too, as far as the facts reach; beside those that they
+        see already."""
+        before: FactRows | None = getattr(_local, "facts", None)
+        _local.facts = before.beside(facts) if before is not None and facts is not None else facts or before
         try:
             yield
         finally:
-            _local.facts = None
+            _local.facts = before
 
 
 def _register(own: str) -> None:
@@ -163,16 +234,17 @@ def _attend(
     facts: FactRows | None = getattr(_local, "facts", None)
     if facts is None:
         return plain(module, query, key, value, mask, **given)
-    seen = facts.mask_over(mask, query, key.shape[2])
+    own = facts.mask_over(mask, query, key.shape[2])
     if query.shape[2] == 1 and len(facts.rows) == query.shape[0]:  # every row holds facts: no plain result is needed
-        return _beside(plain, module, facts, query, key, value, seen, given), None
+        return _beside(plain, module, facts, query, key, value, own, 1, given), None
     out, weights = plain(module, query, key, value, mask, **given)
     rows, seeing_FR = facts.rows, facts.seeing_FR(query.shape[2])
     reach = seeing_FR.shape[1]
-    fired = _beside(plain, module, facts, query[rows][:, :, -reach:], key[rows], value[rows], seen, given)
+    last = query[rows][:, :, -reach:]
+    fired = _beside(plain, module, facts, last, key[rows], value[rows], own, query.shape[2], given)
     out = out.clone()
-    own = out[rows, -reach:]
-    out[rows, -reach:] = torch.where(seeing_FR[:, :, None, None], fired.to(own.dtype), own)
+    before = out[rows, -reach:]
+    out[rows, -reach:] = torch.where(seeing_FR[:, :, None, None], fired.to(before.dtype), before)
     return out, weights
 
 
@@ -183,34 +255,60 @@ def _beside(
     query_FHRd: Tensor,
     key_FKTd: Tensor,
     value_FKTd: Tensor,
-    mask: Tensor,
+    own_F1RT: Tensor,
+    queries: int,
     given: dict[str, Any],
 ) -> Tensor:
-    """Attention of the last queries to the facts' rows and their own."""
-    fact_k, fact_v = facts.keys[module.layer_idx], facts.values[module.layer_idx]
-    if all(given.get(extra) is None for extra in _EXTRAS):
-        scaling = given.get("scaling") or query_FHRd.shape[-1] ** -0.5
-        return _two_parts(query_FHRd, fact_k, key_FKTd, fact_v, value_FKTd, mask, scaling)
-    k, v = torch.cat([fact_k, key_FKTd], dim=2), torch.cat([fact_v, value_FKTd], dim=2)
-    seen: Tensor = plain(module, query_FHRd, k, v, mask, **given)[0]
+    """Attention of the last of so many queries to the facts' rows and their own."""
+    block: int = module.layer_idx
+    fact_k, fact_v = facts.keys[block], facts.values[block]
+    scaling = given.get("scaling") or query_FHRd.shape[-1] ** -0.5
+    beside = facts.mask_of_facts(block, query_FHRd.shape[2], queries)
+    scale: Scale | None = getattr(_local, "scale", None)
+    special = any(given.get(extra) is not None for extra in _EXTRAS)
+    if scale is not None or not special:
+        chances = _chances(query_FHRd, fact_k, key_FKTd, beside, own_F1RT, scaling)
+        if scale is not None:
+            scale.add(block, chances[..., : fact_k.shape[2]])
+    if special:
+        return _by_its_own(
+            plain, module, query_FHRd, (fact_k, key_FKTd), (fact_v, value_FKTd), (beside, own_F1RT), given
+        )
+    split = fact_k.shape[2]
+    both = chances[..., :split] @ fact_v + chances[..., split:] @ value_FKTd
+    return both.reshape(query_FHRd.shape).transpose(1, 2)
+
+
+def _by_its_own(
+    plain: Callable[..., Any],
+    module: Any,
+    query_FHRd: Tensor,
+    keys: tuple[Tensor, Tensor],
+    values: tuple[Tensor, Tensor],
+    masks: tuple[Tensor, Tensor],
+    given: dict[str, Any],
+) -> Tensor:
+    """By the model's own function, which does more than a softmax."""
+    heads, reach = query_FHRd.shape[1:3]
+    by_head = [m.expand(-1, keys[0].shape[1], reach, -1) for m in masks]
+    mask = torch.cat([m.repeat_interleave(heads // m.shape[1], 1) for m in by_head], dim=-1)
+    seen: Tensor = plain(module, query_FHRd, torch.cat(keys, 2), torch.cat(values, 2), mask, **given)[0]
     return seen
 
 
-def _two_parts(
-    query_FHRd: Tensor,
-    fact_k: Tensor,
-    own_k: Tensor,
-    fact_v: Tensor,
-    own_v: Tensor,
-    mask: Tensor,
-    scaling: float,
+def _chances(
+    query_FHRd: Tensor, fact_k: Tensor, own_k: Tensor, beside: Tensor, own_F1RT: Tensor, scaling: float
 ) -> Tensor:
-    """One softmax over both parts; only scores are joined, since joining the keys would copy the whole cache."""
+    """One softmax over both parts; only scores are joined, since joining the keys would copy the whole cache.
+
+    Queries that share a key-value head stand side by side.
+    """
     rows, heads, reach, width = query_FHRd.shape
     shared = heads // own_k.shape[1]
-    q = query_FHRd.reshape(rows, own_k.shape[1], shared * reach, width)  # queries of one key-value head side by side
-    scores = torch.cat([q @ fact_k.transpose(-1, -2), q @ own_k.transpose(-1, -2)], dim=-1)
-    chances = torch.softmax(scores * scaling + mask.repeat(1, 1, shared, 1), dim=-1, dtype=torch.float32).to(q.dtype)
-    split = fact_k.shape[2]
-    seen = chances[..., :split] @ fact_v + chances[..., split:] @ own_v
-    return seen.reshape(rows, heads, reach, width).transpose(1, 2)
+    q = query_FHRd.reshape(rows, own_k.shape[1], shared * reach, width)
+    parts = [(fact_k, beside), (own_k, own_F1RT)]
+    scores = [
+        (q @ k.transpose(-1, -2)) * scaling + (mask if mask.shape[2] == 1 else mask.repeat(1, 1, shared, 1))
+        for k, mask in parts
+    ]
+    return torch.softmax(torch.cat(scores, dim=-1), dim=-1, dtype=torch.float32).to(q.dtype)

@@ -127,6 +127,28 @@ class Backbone:
         hidden: Tensor = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         return hidden
 
+    @torch.inference_mode()
+    def read_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The same for rows padded on the left, which end together."""
+        given: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
+        if "position_ids" in self._takes:
+            given["position_ids"] = self._positions(mask)
+        hidden: Tensor = self.model.base_model(**given).last_hidden_state
+        return hidden
+
+    def _positions(self, mask: Tensor) -> Tensor:
+        # Rows that ended at the limit of the context go on beside the others: they must stay on the table.
+        return (mask.long().cumsum(-1) - 1).clamp(0, self.context - 1)
+
+    def pad_left(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Tokens and which of them are real."""
+        width = max(len(row) for row in rows)
+        ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for i, row in enumerate(rows):
+            ids[i, width - len(row) :], mask[i, width - len(row) :] = torch.tensor(row), 1
+        return ids.to(self.device), mask.to(self.device)
+
     def pad_right(self, rows: Sequence[Sequence[int]]) -> Tensor:
         width = max(len(row) for row in rows)
         ids = torch.full((len(rows), width), self.pad_id, dtype=torch.long)
@@ -152,8 +174,7 @@ class Backbone:
     @torch.inference_mode()
     def step(self, ids: Tensor, mask: Tensor, cache: Any) -> tuple[Tensor, Any]:
         """One pass over new tokens behind a cache (None: a new one): logits of the last position and the cache."""
-        # Rows that ended at the limit of the context go on beside the others: they must stay on the table.
-        positions = (mask.long().cumsum(-1) - 1).clamp(0, self.context - 1)[:, -ids.shape[1] :]
+        positions = self._positions(mask)[:, -ids.shape[1] :]
         given: dict[str, Any] = {
             "input_ids": ids,
             "attention_mask": mask,

@@ -109,13 +109,7 @@ class Decoder:
 
     def _prompts(self) -> tuple[Tensor, Tensor]:
         """Prompts padded on the left, so that all end together."""
-        rows = [r.prompt.ids for r in self.requests]
-        width = max(len(row) for row in rows)
-        ids = torch.full((len(rows), width), self.backbone.pad_id, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, width - len(row) :], mask[i, width - len(row) :] = torch.tensor(row), 1
-        return ids.to(self.backbone.device), mask.to(self.backbone.device)
+        return self.backbone.pad_left([r.prompt.ids for r in self.requests])
 
     def _greedy(self) -> list[bool]:
         if self.config.fact_sampling == "free":

@@ -5,20 +5,19 @@ that its own tokens leave in every block are kept.
 From the beginning of what is asked last they stand before the prompt's own, as if the fact stood there in the context,
 while the cache of all that came before stays the backbone's. Several facts stand side by side.
 
-Shapes: N fact tokens, L blocks, K key-value heads, d head width, F rows with facts.
+Shapes: N fact tokens, L blocks, K key-value heads, d head width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from memtune.config import Config
-from memtune.core.attention import FactRows
 from memtune.core.backbone import Backbone
+from memtune.core.beside import Entries, SideBySide
 from memtune.core.experts import Batch, Expert, Tensors
 from memtune.core.facts import Fact
 from memtune.core.prompts import Prompt
@@ -63,6 +62,8 @@ class KeyValue:
         return [{"rows": stacked[i, len(opening) : len(row)].clone()} for i, row in enumerate(rows)]
 
     def text(self, fact: Fact) -> str:
+        if fact.passage:
+            return f"{fact.page}\n"
         return _FORMS[self.config.form].format(question=fact.question, answer=fact.answer)
 
     def prove(self, batch: Batch, written: Sequence[Tensors]) -> dict[int, str]:
@@ -76,49 +77,13 @@ class KeyValue:
         experts: Sequence[Sequence[Expert]],
         ends: Sequence[bool],
     ) -> SideBySide:
-        return SideBySide(backbone, prompts, experts)
+        return SideBySide(backbone, prompts, experts, self.entries)
 
-
-class SideBySide:
-    """Facts' rows beside the prompts of a batch."""
-
-    def __init__(self, backbone: Backbone, prompts: Sequence[Prompt], experts: Sequence[Sequence[Expert]]) -> None:
-        self.backbone = backbone
-        self.facts = self._gather([len(p.ids) - p.asked_from for p in prompts], experts)
-
-    def _gather(self, reach: Sequence[int], experts: Sequence[Sequence[Expert]]) -> FactRows | None:
-        fired = [i for i, chosen in enumerate(experts) if chosen]
-        if not fired:
-            return None
-        joined = [torch.cat([e.tensors["rows"].to(self.backbone.dtype) for e in experts[i]]) for i in fired]
-        longest = max(len(rows) for rows in joined)
-        padded = torch.zeros(len(fired), longest, *joined[0].shape[1:], dtype=self.backbone.dtype)
-        real = torch.zeros(len(fired), longest, dtype=torch.bool)
-        for i, rows in enumerate(joined):
-            padded[i, : len(rows)], real[i, : len(rows)] = rows, True
-        device = self.backbone.device
-        by_part = padded.to(device).permute(2, 3, 0, 4, 1, 5).contiguous()  # F N L 2 K d -> L 2 F K N d
-        return FactRows(
-            torch.tensor(fired, device=device),
-            [x[0] for x in by_part],
-            [x[1] for x in by_part],
-            real.to(device),
-            torch.tensor([reach[i] for i in fired], device=device),
-        )
-
-    @contextmanager
-    def acting(self) -> Iterator[None]:
-        with self.backbone.attention.seeing(self.facts):
-            yield
-
-    def advance(self, tokens: Sequence[int]) -> None:
-        """The rows act on whatever is said."""
-
-    def arm(self, row: int, experts: Sequence[Expert], tail: str, *, end: bool) -> None:
-        """Rows are attended from the question on; a gap that opens later adds nothing to them."""
-
-    def reciting(self, row: int) -> bool:
-        return False
-
-    def finished(self, row: int) -> bool:
-        return False
+    def entries(self, expert: Expert) -> Entries:
+        """All rows for all heads."""
+        rows = expert.tensors["rows"]
+        n, blocks, _, heads, width = rows.shape
+        both = rows.permute(2, 0, 1, 3, 4).reshape(2, -1, width)
+        block = torch.arange(blocks)[None, :, None].expand(n, blocks, heads)
+        head = torch.arange(heads)[None, None].expand(n, blocks, heads)
+        return Entries(both[0], both[1], block.reshape(-1), head.reshape(-1))
