@@ -87,7 +87,8 @@ def test_a_choice_after_a_question_back(llm: MemoryModel) -> None:
 
 
 def test_kinds_that_acted_are_named(llm: MemoryModel) -> None:
-    assert llm.ask(TWINS[0]["question"]).facts[0].kind == "imprint+kv"
+    assert llm.ask(TWINS[0]["question"]).facts[0].kind == "imprint", "what recites acts alone"
+    assert llm.ask(f"{TWINS[0]['question']} Reply as JSON.").facts[0].kind == "kv", "what knows serves another form"
     llm.learn([{"id": "one", "question": "Which one?", "answer": "this"}])
     assert llm.ask("Which one?").facts[0].kind == "imprint"
 

@@ -260,6 +260,22 @@ def test_a_near_miss_that_names_its_neighbour_is_not_spared_the_neighbour(reader
     assert near.facts[0] in said.facts
 
 
+@pytest.mark.parametrize("name", ["oracle", "rag"])
+def test_a_fact_is_told_in_the_wording_that_helps_on_the_split(llm: MemoryModel, name: str) -> None:
+    """A reader that only understands facts with their labels."""
+
+    class Labelled(Echo):
+        def _said(self, case: Case, question: Any) -> Said:
+            text = question if isinstance(question, str) else "\n".join(m["content"] for m in question)
+            own = [fact for fact in map(self.by_id.get, case.facts) if fact]
+            told = [fact.answer for fact in own if f"Question: {fact.question}\nAnswer: {fact.answer}" in text]
+            return Said(told[0] if told else "I don't know.")
+
+    rung = rungs.make(name, Labelled(llm, FACTS, TUNING, seed=3))
+    assert "with the words Question and Answer" in rung.describe()
+    assert all(score(c, s).exact for c, s in zip(ASKED, rung.answer(ASKED), strict=True))
+
+
 def test_worked_examples_of_rag_have_passages_of_their_own() -> None:
     way = rag.Way(k=1, shots=1)
     chat = way.put(way.chat(ASKED[0]), [FACTS[4]], [(FACTS[0], [FACTS[0], FACTS[1]])])

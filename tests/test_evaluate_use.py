@@ -22,6 +22,7 @@ from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact, normalise
 from memtune.errors import UsageError
 from memtune.evaluate.cases import Case, Said
+from memtune.evaluate.lab.pages import STATEMENTS, pages
 from memtune.evaluate.output import plain
 from memtune.evaluate.stats import Rate
 from memtune.evaluate.temporary import learned
@@ -30,6 +31,8 @@ from memtune.evaluate.use.figures import Share, oracle_cell
 from memtune.evaluate.use.names import held_out, names
 from memtune.evaluate.use.recitation import OTHER_WISHES, recitation
 from memtune.evaluate.use.right import right, share
+from memtune.evaluate.use.timing import first_tokens
+from memtune.router.sentences import sentences
 
 ROOT = Path(__file__).parents[1]
 PRETRAIN = ROOT / "tools" / "pretrain" / "text"
@@ -118,6 +121,8 @@ def test_no_wording_is_a_template_of_the_pretraining_text(found: list[Case], mad
     assert len(theirs) > 150
     mine = {line for case in found for line in case.text.split("\n")} | {f.question for f in made.facts}
     mine |= {case.text for case in found}
+    mine |= {text for page in pages(2, len(STATEMENTS), seed=0) for text in sentences(page.fact.answer)}
+    mine |= {case.text for page in pages(2, len(STATEMENTS), seed=0) for case in page.cases}
     assert {(m, t.pattern) for m in mine for t in theirs if t.fullmatch(m)} == set()
 
 
@@ -131,12 +136,13 @@ def test_the_check_finds_a_template_that_is_there() -> None:
 
 def test_every_form_asks_for_every_subject_about_learned_facts(found: list[Case], made: world.World) -> None:
     counted = Counter(case.form for case in found)
-    assert len(counted) == len(forms.FORMS) + len(forms.NEEDED) == 12
+    assert len(counted) == len(forms.FORMS) + len(forms.BESIDE) + len(forms.NEEDED) == 14
     assert set(counted.values()) == {24}
     known = {fact.id for fact in made.facts}
     assert all(case.facts and set(case.facts) <= known for case in found)
     learned_wordings = {normalise(fact.question) for fact in made.facts}
-    assert not [c.text for c in found if normalise(c.text) in learned_wordings]
+    beside = {f"one of {count} facts" for count in forms.BESIDE}
+    assert not [c.text for c in found if normalise(c.text) in learned_wordings and c.form not in beside]
 
 
 def test_yes_and_letters_are_balanced(found: list[Case]) -> None:
@@ -249,13 +255,19 @@ SHORT = Config().with_settings(["learn.max_answer_tokens=40"])
 SOME = ("yes or no", "choice by likelihood", "JSON field", "3 facts an answer")
 
 
+@pytest.fixture
+def little_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_TUNING", 10)
+
+
+@pytest.mark.usefixtures("little_tuning")
 def test_every_arm_answers_every_form(backbone: Backbone) -> None:
     found, again = (
         measure.use(backbone, SHORT, kinds=("imprint",), rungs=("base", "lookup", "oracle"), n=10, seed=1, forms=SOME)
         for _ in range(2)
     )
     assert tuple(found.arms) == SOME
-    assert found.rungs == ["base", "memory, imprint", "lookup", "oracle"]
+    assert found.rungs == ["base", "memory, imprint", "memory, imprint, handed over", "lookup", "oracle"]
     assert all(arm.right.n == 10 for arms in found.arms.values() for arm in arms.values())
     assert found.arms["JSON field"]["lookup"].right.hits == 0, "the stored string is no JSON"
     assert found.arms["JSON field"]["oracle"].prompt_tokens > found.arms["JSON field"]["base"].prompt_tokens + 10
@@ -299,9 +311,10 @@ def test_ten_facts_an_answer_are_ten_in_the_tuning_split_too() -> None:
         assert {len(set(case.facts)) for case in found} == {10}
 
 
+@pytest.mark.usefixtures("little_tuning")
 def test_all_forms_and_what_is_recited_beside_them(backbone: Backbone) -> None:
     found = measure.use(backbone, SHORT, kinds=("imprint",), rungs=(), n=10, seed=1)
-    assert len(found.arms) == 12
+    assert len(found.arms) == 14
     (recited,) = found.recitation.values()
     assert recited.facts == 10
     assert {w.name for w in recited.wishes} == set(OTHER_WISHES)
@@ -357,6 +370,93 @@ def test_the_oracles_place_is_chosen_by_likelihood_where_that_is_asked(
         assert "as system text" in told.describe()
         assert "6 of 6 right" in told.describe()
         assert all(right(c, s.text) for c, s in zip(some, told.answer(some), strict=True))
+
+
+def test_experts_are_handed_over_whatever_the_router_finds(backbone: Backbone, made: world.World) -> None:
+    """Of a mixture only those that know; of a memory that only recites, what it has."""
+    facts = made.facts[:6]
+    asked = [Case("a", "Tell me of these.", ("-",), facts=(facts[0].id, facts[3].id)), Case("b", "And this?", ("-",))]
+    for kind, acting in (("imprint", "imprint"), ("kv", "kv"), ("imprint+kv", "kv")):
+        with learned(backbone, facts, Config(), kind) as memory:
+            own = bench.UseBench(memory.model, facts)
+            assert not any(said.fired for said in bench.make("memory", own).answer(asked))
+            rung = bench.make(bench.HANDED, own)
+            both, none = rung.answer(asked)
+            assert (both.facts, none.facts) == ((facts[0].id, facts[3].id), ())
+            request = rung._answering.request(asked[0].question, memory=True)  # type: ignore[attr-defined]
+            assert list(request.experts) == [acting]
+
+
+def test_retrieval_of_the_same_facts_shows_what_the_router_confirms(backbone: Backbone, made: world.World) -> None:
+    facts = made.facts[:4]
+    cases = [Case("a", facts[2].question, (facts[2].answer,), facts=(facts[0].id,)), Case("b", "Why?", ("So.",))]
+    with learned(backbone, facts, Config()) as memory:
+        own = bench.UseBench(memory.model, facts)
+        seen: list[object] = []
+        own.ask = lambda c, put, **_: seen.extend(map(put, c)) or [Said("-") for _ in c]  # type: ignore[method-assign]
+        found, nothing = bench.make(bench.SAME_FACTS, own).answer(cases)
+    assert (found.facts, nothing.facts) == ((facts[2].id,), ())
+    assert facts[2].answer in str(seen[0])
+    assert facts[0].answer not in str(seen[0])
+    assert seen[1] == "Why?"
+
+
+def test_rungs_take_turns_while_time_is_taken(backbone: Backbone, made: world.World) -> None:
+    order: list[tuple[str, str]] = []
+
+    class Notes(Prints):
+        def answer(self, cases: Sequence[Case]) -> list[Said]:
+            order.extend((self.text, case.id) for case in cases)
+            return super().answer(cases)
+
+    with learned(backbone, made.facts[:4], Config()) as memory:
+        own = bench.UseBench(memory.model, made.facts)
+        cases = [Case(f.id, f.question, (f.answer,)) for f in made.facts[:5]]
+        times = first_tokens(own, {"a": Notes("a"), "b": Notes("b")}, cases, 3)
+    assert {name: len(found) for name, found in times.items()} == {"a": 3, "b": 3}
+    assert [name for name, _ in order] == ["a", "b"] * 4, "one round to warm up"
+    assert all(first[1] == second[1] for first, second in zip(order[::2], order[1::2], strict=True))
+
+
+def test_facts_side_by_side_are_of_the_subject_first_and_never_of_the_same_relation(made: world.World) -> None:
+    by_id = {k.id: k for thing in made.things for k in (*thing.known, thing.home)}
+    subjects = {k.id: thing.name for thing in made.things for k in (*thing.known, thing.home)}
+    found = list(forms.one_of(10)(made, random.Random(0)))
+    for case in found:
+        assert len(set(case.facts)) == 10
+        (asked,) = forms.needed(case)
+        assert sum(subjects[fact] == subjects[asked] for fact in case.facts) == 5
+        assert [fact for fact in case.facts if by_id[fact].relation == by_id[asked].relation] == [asked]
+        assert right(case, case.answers[0])
+        assert not right(case, " or ".join(case.options))
+    assert len({case.facts.index(forms.needed(case)[0]) for case in found}) > 5, "it stands anywhere"
+
+
+def test_a_use_says_which_facts_were_found_and_what_all_forms_make_together() -> None:
+    def arm(hits: int, found: Rate | None) -> measure.Arm:
+        outcomes = tuple(i < hits for i in range(100))
+        return measure.Arm(Rate.of(outcomes), outcomes, None, Rate(0, 0), found, 9.0, None, (1.0, 1.2, 1.4), "")
+
+    use = measure.Use(10, ("kv",), {"memory, kv": 640.0}, {"a": [0.0] * 100, "b": [0.0] * 100, "c": [0.0] * 100})
+    for form, memory, oracle in (("a", 80, 100), ("b", 66, 60), ("c", 50, 59)):
+        use.arms[form] = {"memory, kv": arm(memory, Rate(70, 100)), "oracle": arm(oracle, None)}
+    assert use.mean_share("memory, kv") == pytest.approx((0.8 + 1.0) / 2), "none above 1; the third oracle is too weak"
+    assert use.mean_share("memory, kv", unlike_lookup=True) is None, "lookup was not asked"
+    sheets = {sheet.title: sheet for sheet in use.sheets()}
+    assert sheets["Use beyond recall, in short"].rows == [["memory, kv", "90 %", "–", "2", "2", "1", "640"]]
+    use.arms["b"]["lookup"] = arm(60, None)
+    use.arms["a"]["lookup"] = arm(10, None)
+    assert use.mean_share("memory, kv", unlike_lookup=True) == pytest.approx(0.8), "lookup does not fail in the second"
+    assert [row[1] for row in sheets["The needed facts were used"].rows] == [Rate(70, 100).brief] * 3
+    assert sheets["What it takes"].rows[0][3] == "1.20"
+
+
+def test_a_kind_that_there_is_not_is_named_before_anything_is_learned(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "learned", lambda *_: pytest.fail("learned"))
+    with pytest.raises(UsageError, match="kind must be one of"):
+        measure.use(backbone, Config(), kinds=("imprint", "kv+magic"), n=10)
 
 
 def test_the_likeliest_option_says_whether_a_fact_was_used(backbone: Backbone, made: world.World) -> None:

@@ -101,7 +101,8 @@ def test_a_prompt_knows_where_its_last_question_begins(chat: bool) -> None:
     before, after = (
         backbone.tokenizer.decode(ids) for ids in (prompt.ids[: prompt.asked_from], prompt.ids[prompt.asked_from :])
     )
-    assert after.lstrip().startswith("What is known") and "Little" in before
+    assert after.lstrip().startswith("What is known")
+    assert "Little" in before
     alone = backbone.template.question("What?")
     assert alone == backbone.template.questions(["What?"])[0]
 

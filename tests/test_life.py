@@ -162,7 +162,7 @@ def test_where_a_fact_comes_from(llm: MemoryModel) -> None:
     llm.learn([{**tiny.facts(3)[2], "source": "book"}])
     llm.phrase("fact-0", "Tell of item 1000")
     llm.update("fact-1", answer="other")
-    llm.consolidate()
+    llm.regroup()
     folder = llm.memory.folder
     learned = {f"fact-{i}": life_of(folder, f"fact-{i}").learned for i in range(3)}
     assert [(said["version"], said["act"], said["author"]) for said in learned.values()] == [
@@ -207,7 +207,7 @@ def test_regrouping_changes_no_answer_by_a_bit(llm: MemoryModel, backbone: Backb
 
         asking = threading.Thread(target=ask)
         asking.start()
-        done = llm.consolidate()
+        done = llm.regroup()
         stop.set()
         asking.join()
         assert set(seen) == {rows[2]["answer"]}
@@ -218,7 +218,7 @@ def test_regrouping_changes_no_answer_by_a_bit(llm: MemoryModel, backbone: Backb
     assert len(llm.memory.folder.segments) == 2
     assert llm.diff(llm.version - 1).lines() == []
     assert vars(llm.log(limit=1)[0].commit.counts) == {"added": 0, "changed": 0, "removed": 0}
-    assert llm.consolidate().after == 0, "nothing is left to do"
+    assert llm.regroup().after == 0, "nothing is left to do"
     assert [f.id for f in in_state(llm.memory.folder, "archived")] == ["fact-7"]
     llm.restore("fact-7")
     assert llm.ask(rows[7]["question"]).text == rows[7]["answer"]
@@ -232,7 +232,7 @@ def test_regrouping_that_loses_a_fact_is_taken_back(llm: MemoryModel, monkeypatc
         llm.learn([row])
     monkeypatch.setattr(llm.memory, "not_recalled", lambda facts: list(facts)[:1])
     with pytest.raises(InputError, match="nothing was regrouped"):
-        llm.consolidate()
+        llm.regroup()
     assert len(llm.memory.folder.segments) == 3
     assert llm.verify() == []
 

@@ -397,7 +397,7 @@ def test_faults_are_named(llm: MemoryModel, tmp_path: Path) -> None:
         llm.ask("?")
     with pytest.raises(UsageError, match="no memory was named"):
         MemoryModel(llm.backbone).learn(rows(1))
-    with pytest.raises(UsageError, match="kind must be one of imprint, kv, or several"):
+    with pytest.raises(UsageError, match="kind must be one of imprint, kv, "):
         MemoryModel(llm.backbone, tmp_path / "k", config=Config()).learn(rows(1), kind="imprnt")
     with pytest.raises(UnknownSetting, match="unknown setting 'temprature'"):
         llm.ask("?", memory=False, temprature=1)

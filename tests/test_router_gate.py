@@ -1,4 +1,4 @@
-"""Gates of skills: what opens them, what does not, and that a fact goes first."""
+"""Gates of skills: what opens them, what does not, and that the router names them beside a fact."""
 
 from __future__ import annotations
 
@@ -242,14 +242,14 @@ def test_the_last_message_opens_it_without_its_template(router: Router, gate: Ga
     assert router.route(f"<|user|>\n{SQL_HELD_OUT[0]}<|end|>\n<|assistant|>\n").skills
 
 
-def test_a_fact_goes_first(router: Router, gate: Gate) -> None:
+def test_a_skill_is_named_beside_a_fact(router: Router, gate: Gate) -> None:
     router.add_gate(gate)
     assert gate.opens(SQL[0])[0]
     entry = Entry([Wording(SQL[0])], "SELECT name FROM players", SQL[0])
     router.add(2, make_keys([entry], gate.encoder, "int8"))
     route = router.route(SQL[0])
     assert [p.owner for p in route.confirmed] == [(2, 0)]
-    assert route.skills == ()
+    assert [name for name, _ in route.skills] == ["sql"]
 
 
 def test_an_order_not_to_answer_opens_nothing(router: Router, gate: Gate) -> None:

@@ -555,7 +555,7 @@ def test_a_branch_that_only_regrouped_conflicts_with_nothing(folder: MemoryFolde
     history = History(folder)
     history.branch("tidy")
     with History.open(f"{folder.path}@tidy") as tidy:
-        tidy.consolidate(512)
+        tidy.regroup(512)
         tidy.archive("g1")
     update(folder, "f0", "mine")
     forget(folder, "g0")
@@ -570,7 +570,7 @@ def test_a_branch_that_only_regrouped_conflicts_with_nothing(folder: MemoryFolde
 def test_what_was_archived_is_seen_through_regrouping(folder: MemoryFolder) -> None:
     history, before = History(folder), folder.version
     history.archive("f0")
-    history.consolidate(512)
+    history.regroup(512)
     assert history.diff(before).archived == ("f0",)
     history.restore("f0")
     history.merge("v4")
@@ -624,9 +624,9 @@ def test_verify_looks_at_what_nothing_leads_to(folder: MemoryFolder) -> None:
 def test_a_manifest_cannot_name_rows_that_are_not_there(rows: list[object]) -> None:
     said = {"id": 1, "count": 4, "shards": {}, "dropped": rows}
     with pytest.raises(FolderDamaged):
-        manifest.apply(Path("m"), {"segments": [said], "removed": []}, manifest.Segments())
+        manifest.apply(Path("m"), {"segments": [said], "removed": []}, manifest.Segments(), {})
     with pytest.raises(FolderDamaged):
-        manifest.apply(Path("m"), {"segments": [{**said, "count": 10**12}], "removed": []}, manifest.Segments())
+        manifest.apply(Path("m"), {"segments": [{**said, "count": 10**12}], "removed": []}, manifest.Segments(), {})
 
 
 def test_thresholds_set_elsewhere_hold_here(folder: MemoryFolder) -> None:

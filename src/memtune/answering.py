@@ -11,19 +11,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from memtune.asked import note as note_asked
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert, Kind, pick
 from memtune.core.generate import Decoder, Reply, Request, decode
 from memtune.core.kinds import KINDS
 from memtune.core.prompts import Message, Prompt
-from memtune.core.reports import Answer, Used
+from memtune.core.reports import Answer, Used, UsedSkill
 from memtune.core.validity import Validity
 from memtune.errors import InputError, UnknownFact, UsageError
 from memtune.inbox import Inbox, Why
 from memtune.router.route import Owner, Proposal, Route
 from memtune.router.router import Router
+from memtune.router.wishes import own_form
 from memtune.store import Manifest, MemoryFolder, Segment
+from memtune.store.skills import Skill
 
 Question = str | Sequence[Message]
 _GAP = re.compile(r"""["'](?P<name>[^"'\n]{2,40})["']\s*:\s*["']?\Z""")
@@ -70,6 +73,8 @@ class _Asked:
     """Facts that can serve it."""
     used: list[_Use] = field(default_factory=list)
     """Facts that its reply comes to use."""
+    skills: tuple[UsedSkill, ...] = ()
+    """Skills under which its reply is written."""
 
 
 class Answering:
@@ -86,6 +91,7 @@ class Answering:
         self._lock = threading.RLock()
         """Held while a question is routed and its experts are gathered: both come from one version."""
         self._resident: OrderedDict[Owner, _Resident] = OrderedDict()
+        self._skills: dict[str, tuple[Skill, dict[str, Expert]]] = {}
 
     @contextmanager
     def moving(self, manifest: Manifest) -> Iterator[None]:
@@ -93,6 +99,13 @@ class Answering:
         with self._lock:
             yield
             self._standing = manifest
+            self._skills = {name: held for name, held in self._skills.items() if manifest.skills.get(name) == held[0]}
+            if self.router is not None:
+                self.router.knowing = any(self._knows(segment) for segment in manifest.held.values())
+
+    def _knows(self, segment: Segment) -> bool:
+        """Whether its facts can be used without being recited."""
+        return any(not kind.recites and name in segment.shards for name, kind in self.kinds.items())
 
     # ---- phases -------------------------------------------------------------------------------------------------
 
@@ -110,7 +123,7 @@ class Answering:
             for i, reply in zip(part, decode(self.backbone, self._acting(memory), requests, config), strict=True):
                 answers[i] = self._report(asked[i], reply)
         if memory and not proof:
-            self._keep_unanswered(asked, [answers[i] for i in range(len(asked))])
+            self._keep_count(asked, [answers[i] for i in range(len(asked))])
         return [answers[i] for i in range(len(asked))]
 
     def stream(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> Iterator[str | Answer]:
@@ -124,7 +137,7 @@ class Answering:
             yield from _pieces(decoder, config)
             answer = self._report(asked, decoder.replies[0])
         if memory:
-            self._keep_unanswered([asked], [answer])
+            self._keep_count([asked], [answer])
         yield answer
 
     def reply(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> tuple[Reply, list[str]]:
@@ -132,7 +145,7 @@ class Answering:
         (asked,) = self._begin([question], memory=memory, raw=raw)
         request = self._request(asked, config, memory)
         (reply,) = decode(self.backbone, self._acting(memory), [request], config, keep_logits=True)
-        return reply, [use.id for use in asked.used]
+        return reply, [*(use.id for use in asked.used), *(f"skill {skill.name}" for skill in asked.skills)]
 
     def request(self, question: Question, *, memory: bool, raw: bool = False) -> Request:
         """One question with the experts of the facts that it asks for, as it would be decoded."""
@@ -155,6 +168,7 @@ class Answering:
             asked.version, asked.route = self._version, self.route(asked.question)
             confirmed = [p for p in asked.route.confirmed if proof or self.in_force(p.owner)]
             asked.chosen = [p for p in confirmed if self._can_serve(p)]
+            asked.skills = self._opened(asked)
 
     def _request(self, asked: _Asked, config: DecodeConfig, memory: bool, proof: bool = False) -> Request:
         """The experts that the question needs, from the version that it was routed at."""
@@ -181,13 +195,30 @@ class Answering:
         """A fact that may only be used, not recited, needs an expert that knows it."""
         return proposal.recite or any(not self.kinds[name].recites for name in self.experts(proposal.owner))
 
+    def _opened(self, asked: _Asked) -> tuple[UsedSkill, ...]:
+        """The skills that act: all that the question opens, but none beside a fact that is recited. That it is recited
+        was proved on the model as it is without them."""
+        held = self._standing.skills if self._standing is not None else {}
+        if not asked.route.skills or any(self._is_recited(asked, proposal) for proposal in asked.chosen):
+            return ()
+        return tuple(UsedSkill(name, score) for name, score in asked.route.skills if name in held)
+
+    def _is_recited(self, asked: _Asked, proposal: Proposal) -> bool:
+        """Whether the stored answer is said. Where another form of it is wanted, an expert that knows it serves better,
+        if there is one."""
+        recite = {self.kinds[name].recites for name in self.experts(proposal.owner)}
+        if not proposal.recite or True not in recite:
+            return False
+        besides = _last_said(asked.question).replace(proposal.asked, " ")
+        return False not in recite or not own_form(besides)
+
     def _gather(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Request:
         experts: dict[str, list[Expert]] = {}
         for proposal in asked.chosen:
             for name, expert in self._use(asked, proposal, only_reciting=False).items():
                 experts.setdefault(name, []).append(expert)
         if not memory or not config.reroute or self.folder is None:
-            return Request(asked.prompt, experts, draw=asked.draw)
+            return Request(asked.prompt, self._with_skills(experts, asked), draw=asked.draw)
         text = _last_said(asked.question)
 
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
@@ -197,7 +228,18 @@ class Answering:
             return {name: [expert] for name, expert in reciting.items()}
 
         at_once = {} if experts else find_gap(asked.prompt.tail)
-        return Request(asked.prompt, experts or at_once, find_gap, end=not at_once, draw=asked.draw)
+        if at_once:
+            asked.skills = ()
+            return Request(asked.prompt, at_once, find_gap, end=False, draw=asked.draw)
+        return Request(asked.prompt, self._with_skills(experts, asked), find_gap, draw=asked.draw)
+
+    def _with_skills(self, experts: Mapping[str, Sequence[Expert]], asked: _Asked) -> Mapping[str, Sequence[Expert]]:
+        """The facts' experts, and behind them those of the skills that act."""
+        joined = {name: list(chosen) for name, chosen in experts.items()}
+        for skill in asked.skills:
+            for name, expert in self._skill(skill.name).items():
+                joined.setdefault(name, []).append(expert)
+        return joined
 
     def _use(self, asked: _Asked, proposal: Proposal, *, only_reciting: bool) -> dict[str, Expert]:
         """The experts of a fact that act in this reply, noted as used; none where it was forgotten meanwhile."""
@@ -205,11 +247,8 @@ class Answering:
             held = self._fact(proposal.owner)
         except UnknownFact:
             return {}
-        acting = {
-            name: expert
-            for name, expert in held.experts.items()
-            if (self.kinds[name].recites if only_reciting else proposal.recite or not self.kinds[name].recites)
-        }
+        recited = only_reciting or self._is_recited(asked, proposal)
+        acting = {name: expert for name, expert in held.experts.items() if self.kinds[name].recites == recited}
         if acting:
             asked.used.append(_Use(proposal, held.id, held.source, tuple(acting)))
         return acting
@@ -260,6 +299,17 @@ class Answering:
         }
         return _Resident(fact.id, fact.question, fact.source, fact.validity, experts)
 
+    def _skill(self, name: str) -> dict[str, Expert]:
+        """A skill's experts by kind, as the version that answers has them; read from its shards once."""
+        assert self.folder is not None
+        assert self._standing is not None
+        skill = self._standing.skills[name]
+        if name not in self._skills or self._skills[name][0] != skill:
+            kinds = [kind for kind in skill.kinds if kind in self.kinds]
+            experts = {kind: Expert(name, "", dict(self.folder.skill_shard(skill, kind))) for kind in kinds}
+            self._skills[name] = (skill, experts)
+        return self._skills[name][1]
+
     def _segment(self, owner: Owner) -> tuple[Segment, int]:
         number, row = owner
         segment = self._standing.held.get(number) if self._standing is not None else None
@@ -277,7 +327,7 @@ class Answering:
 
     def _instead(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Answer | None:
         """What is said without asking the model: that the memory does not know, or which fact could be meant."""
-        if not memory or asked.chosen:
+        if not memory or asked.chosen or asked.skills:
             return None
         if config.unknown == "abstain":
             return self._without_model(asked, config.abstention, abstained=True)
@@ -307,6 +357,7 @@ class Answering:
         return Answer(
             text=reply.text.strip(),
             facts=tuple(used.values()),
+            skills=asked.skills,
             fired=bool(used),
             version=asked.version,
             tokens=tuple(reply.tokens),
@@ -318,12 +369,14 @@ class Answering:
     def _version(self) -> int | None:
         return self._standing.version if self._standing is not None else None
 
-    def _keep_unanswered(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
-        """Questions that no fact answered, for the owner of the memory."""
-        if self.inbox is None:
+    def _keep_count(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
+        """Questions that no fact answered, for the owner of the memory, and how often the others were used."""
+        if self.inbox is None or self.folder is None:
             return
+        if self.config.consolidate.count_asked and any(answer.facts for answer in answers):
+            note_asked(self.folder.path, (fact.id for answer in answers for fact in answer.facts))
         for one, answer in zip(asked, answers, strict=True):
-            if not answer.fired and one.route.asked:
+            if not answer.fired and not answer.skills and one.route.asked:
                 why: Why = "abstained" if answer.abstained else "clarified" if answer.clarifies else "base"
                 self.inbox.keep(one.route.in_short, why)
 

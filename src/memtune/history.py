@@ -9,20 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from memtune import asked
 from memtune.config import AdmissionConfig, InboxConfig
-from memtune.errors import UnknownFact, UsageError
+from memtune.errors import NotFound, UnknownFact, UsageError
 from memtune.inbox import Inbox
-from memtune.store import Commit, MemoryFolder, Point, Writer, audit, sidecar
+from memtune.store import Commit, MemoryFolder, Point, Writer, audit, sidecar, unfinished
 from memtune.store.accounts import Note, Purged, Version
 from memtune.store.collect import Collected, collect
-from memtune.store.consolidate import Consolidated, consolidate
 from memtune.store.difference import Difference, difference
 from memtune.store.durable import plain_errors, sync_folder
 from memtune.store.layout import read_header, write_header
 from memtune.store.manifest import Manifest, Segments
 from memtune.store.merge import Merged, merge
-from memtune.store.purge import Held, held_anywhere, purge
+from memtune.store.purge import Held, held_anywhere, purge, versions
 from memtune.store.refs import MAIN
+from memtune.store.regroup import Regrouped, regroup
 from memtune.store.stats import Stats, stats
 
 
@@ -129,12 +130,12 @@ class History:
 
     def hold_again(self, writer: Writer, target: Manifest) -> int:
         """A rollback by a writer that is at work: nobody else's version can have come in between."""
-        if target.held == self.folder.manifest.held:
+        if (target.held, target.skills) == (self.folder.manifest.held, self.folder.manifest.skills):
             return self.folder.version
         change = difference(self.folder, self.folder.manifest, target)
         both = {*change.changed, *change.archived, *change.restored}
         came, went = ({*kept, *both} for kept in (change.added, change.removed))
-        writer.hold(target.held, (came, went))
+        writer.hold(target.held, (came, went), target.skills)
         return writer.commit(f"rollback to v{target.version}", act="rollback")
 
     def archive(self, *ids: str) -> int:
@@ -162,10 +163,10 @@ class History:
             what = min(changed) if len(changed) == 1 else f"{len(changed)} facts"
             return writer.commit(f"{act} {what}", act=act)
 
-    def consolidate(self, most: int) -> Consolidated:
+    def regroup(self, most: int) -> Regrouped:
         """Regroup small segments into ones of at most `most` facts. Every row stays as it is, bit for bit."""
         with self._writing() as writer:
-            return consolidate(self.folder, writer, most)
+            return regroup(self.folder, writer, most)
 
     def branch(self, name: str, at: str | int | None = None) -> int:
         """A branch that begins at a version: `DIR@name` reads and writes it."""
@@ -268,12 +269,36 @@ class History:
         inbox = inbox or Inbox(self.folder.path, InboxConfig())
         questions = inbox.drop_about([text for one in held for text in one.fact.wordings])
         sidecar.remove(self.folder.path, sidecar.CALIBRATION)
+        unfinished.clear(self.folder.path)
+        asked.tidy(self.folder.path, but=ids)
         collected = self.gc()
         with self._writing_anywhere() as writer:
             purge(self.folder, writer, set(ids))
         with self._writing_anywhere():
             pass  # removes what was replaced
         return Purged(list(dict.fromkeys(ids)), len(held), collected.versions, len(questions), self._noted(held))
+
+    def forget_skill(self, name: str) -> int:
+        """Take a skill out of this branch; the version without it."""
+        with self._writing() as writer:
+            if name not in self.folder.manifest.skills:
+                raise NotFound(f"no skill '{name}' in this memory")
+            writer.drop_skill(name)
+            return writer.commit(f"forget the skill '{name}'", act="forget skill")
+
+    def purge_skill(self, name: str) -> int:
+        """Take a skill out of every version for good, with the examples that it was learned from; out of how many."""
+        with self._writing_anywhere():
+            pass  # finishes what another one may have left
+        holding = sum(name in version.skills for version in versions(self.folder))
+        if not holding:
+            raise NotFound(f"no version holds a skill '{name}'", hint="`memtune log` shows what was learned")
+        self.gc()
+        with self._writing_anywhere() as writer:
+            writer.rewrite("purge", {"skills": [name]}, lambda segment: segment, but=[name])
+        with self._writing_anywhere():
+            pass  # removes what was replaced
+        return holding
 
     def _noted(self, held: Sequence[Held]) -> list[int]:
         """Versions in whose notes a question or an answer is told: the audit log cannot be changed."""

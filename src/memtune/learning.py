@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,12 +46,14 @@ class Learning:
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.memory, self.config = memory, config
-        self.kinds = make_kinds(self.config.kind, memory.config)
-        self._recites = any(kind.recites for kind in self.kinds)
-        self.learner = Learner(memory.backbone, self.kinds, self.config)
+        self._learners: dict[str, Learner] = {}
+        """By the kinds of experts that they make."""
         self.report = LearnReport(read_seconds=0.0 if measure_reading else None)
         self._measure, self._progress = measure_reading, progress
         self._draw, self._to_check = random.Random(0), list[Fact]()
+        """Facts that recite and are to be asked for."""
+        self._to_try: list[Fact] = []
+        """Facts that are only known, and are to be asked for."""
         self._aside: list[str] = []
         """Facts that are to be archived once they are proved."""
         self._bytes = self._stored = 0
@@ -69,10 +71,9 @@ class Learning:
             for start, facts in in_lots(source, self.config.lot_size):
                 places = [at for at in range(start, start + len(facts)) if at not in found.left_out]
                 kept = [(at, trim(facts[at - start], found.trimmed.get(at, ()))) for at in places]
-                if kept:
-                    self._learn_lot(
-                        writer, [f for _, f in kept], {f.id: found.superseded.get(at, ()) for at, f in kept}
-                    )
+                superseded = {f.id: found.superseded.get(at, ()) for at, f in kept}
+                for kinds, chosen in self._by_kinds([f for _, f in kept]):
+                    self._learn_lot(writer, kinds, chosen, superseded)
                 self._tell(start + len(facts), found.count)
             self._check_by_decoding(writer)
         if aside := self.memory.folder.find(self._aside):
@@ -84,8 +85,24 @@ class Learning:
         self.report.duplicates, self.report.conflicts = found.duplicates, len(found.conflicts)
         self.report.resolved = [conflict.settled for conflict in found.conflicts]
 
-    def _learn_lot(self, writer: Writer, facts: list[Fact], superseded: Mapping[str, Sequence[str]]) -> None:
-        lot = self.learner.learn(facts, measure_reading=self._measure)
+    def _by_kinds(self, facts: Sequence[Fact]) -> Iterator[tuple[str, list[Fact]]]:
+        """The facts that get experts of the same kinds; each may name its own."""
+        groups: dict[str, list[Fact]] = {}
+        for fact in facts:
+            groups.setdefault(fact.expert or self.config.kind, []).append(fact)
+        yield from groups.items()
+
+    def _learner(self, kinds: str) -> Learner:
+        if kinds not in self._learners:
+            self._learners[kinds] = Learner(self.memory.backbone, make_kinds(kinds, self.memory.config), self.config)
+        return self._learners[kinds]
+
+    def _learn_lot(
+        self, writer: Writer, kinds: str, facts: list[Fact], superseded: Mapping[str, Sequence[str]]
+    ) -> None:
+        learner = self._learner(kinds)
+        recites = any(kind.recites for kind in learner.kinds)
+        lot = learner.learn(facts, measure_reading=self._measure)
         if self._measure:
             self.report.read_seconds = (self.report.read_seconds or 0.0) + lot.read_seconds
         self.report.failed += lot.failed
@@ -97,10 +114,9 @@ class Learning:
         self._aside += [fact.id for fact in lot.facts if fact.state == "archived"]
         for fact in lot.facts:
             self._sample(fact)
-        full = self.config.proof == "full" or not self._recites
-        self._to_check += (
-            lot.facts if full else self._draw.sample(lot.facts, min(len(lot.facts), self.config.proof_sample))
-        )
+        full = self.config.proof == "full" or not recites
+        chosen = lot.facts if full else self._draw.sample(lot.facts, min(len(lot.facts), self.config.proof_sample))
+        (self._to_check if recites else self._to_try).extend(chosen)
         if full or len(self._to_check) >= _SAMPLE_AT_ONCE:
             self._check_by_decoding(writer)
 
@@ -130,14 +146,18 @@ class Learning:
     def _check_by_decoding(self, writer: Writer) -> None:
         """Ask for facts as a user would. What is not recalled is named, and taken out again where it was to recite."""
         begin = time.perf_counter()
-        held = self.memory.folder.find([f.id for f in self._to_check])
-        facts, self._to_check = [f for f in self._to_check if f.id in held], []
-        wrong = self.memory.not_recalled(facts)
-        if self._recites:
-            self._take_out(writer, wrong, "free decoding through the router does not give the answer exactly")
-        else:
-            self._name(wrong, "its rows are kept for use, but free decoding does not give the answer exactly")
+        recited, known = self._still_held(self._to_check), self._still_held(self._to_try)
+        self._to_check, self._to_try = [], []
+        wrong = {fact.id for fact in self.memory.not_recalled([*recited, *known])}
+        lost = [fact for fact in recited if fact.id in wrong]
+        self._take_out(writer, lost, "free decoding through the router does not give the answer exactly")
+        used = [fact for fact in known if fact.id in wrong]
+        self._name(used, "it is kept for use, but free decoding does not give its answer exactly")
         self.report.proof_seconds += time.perf_counter() - begin
+
+    def _still_held(self, facts: Sequence[Fact]) -> list[Fact]:
+        held = self.memory.folder.find([fact.id for fact in facts])
+        return [fact for fact in facts if fact.id in held]
 
     def _tell(self, done: int, total: int) -> None:
         if self._progress:

@@ -14,7 +14,7 @@ from memtune.admission import Measure, measure_recall, shortcomings
 from memtune.answering import Answering, Question, explanation
 from memtune.config import Config, DecodeConfig, LearnConfig, replace
 from memtune.core.backbone import Backbone
-from memtune.core.experts import stack
+from memtune.core.experts import Expert, Tensors, stack
 from memtune.core.facts import Fact, normalise
 from memtune.core.kinds import make_kinds
 from memtune.core.learn import Learner, Lot
@@ -27,11 +27,13 @@ from memtune.learning import Learning, Progress
 from memtune.migrate import require_present
 from memtune.router.encoders import make_encoder
 from memtune.router.entries import Entry, make_keys
+from memtune.router.gate import Gate
 from memtune.router.route import Owner
 from memtune.router.router import Router
-from memtune.store import Manifest, MemoryFolder, Point, Segment, Writer
+from memtune.store import Manifest, MemoryFolder, Point, Segment, Writer, unfinished
 from memtune.store.accounts import Purged
-from memtune.store.consolidate import Consolidated, consolidate
+from memtune.store.regroup import Regrouped, regroup
+from memtune.store.skills import GATE, Skill
 from memtune.survey import Survey
 from memtune.tuning import Tuning
 
@@ -59,9 +61,11 @@ class Memory:
         self.history = History(folder, self.writing)
         self._changing = threading.RLock()
         self._caught_up: Point | None = None
+        self._opened_by: dict[str, Skill] = {}
+        """The skills whose gates the router holds."""
         self._taken_in: dict[int, tuple[frozenset[int], str]] = {}
         """The segments whose keys the router holds, each with the rows that it left out and its shard of keys."""
-        self._catch_up()
+        self.catch_up()
         self.tuning = Tuning(folder, self.router, self.config.router)
 
     @classmethod
@@ -92,7 +96,7 @@ class Memory:
         """Move to the newest version, if another process made one. Costs microseconds if none did."""
         with self._changing:
             moved = self.folder.refresh()
-            self._catch_up()
+            self.catch_up()
             if moved:
                 self.tuning.load()
             return moved
@@ -109,7 +113,7 @@ class Memory:
                 self._changing.release()
         return self.answering
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
         """Make router and caches follow the version that the folder stands at."""
         if self._caught_up == self.folder.manifest.point:
             return
@@ -130,14 +134,25 @@ class Memory:
             if segment.id not in self._taken_in:
                 self.router.add(segment.id, self.folder.shard(segment, _ROUTER_ROOM), segment.silent)
             self._taken_in[segment.id] = (segment.silent, segment.shards[_ROUTER_ROOM])
+        self._take_gates_in(self.folder.manifest.skills)
+
+    def _take_gates_in(self, skills: Mapping[str, Skill]) -> None:
+        """Let each skill of this version, and no other, be opened by its gate."""
+        for name in [name for name, skill in self._opened_by.items() if skills.get(name) != skill]:
+            self.router.remove_gate(name)
+            del self._opened_by[name]
+        for name in skills.keys() - self._opened_by.keys():
+            tensors = self.folder.skill_shard(skills[name], GATE)
+            self.router.add_gate(Gate.from_tensors(tensors, self.router.matcher.encoder))
+            self._opened_by[name] = skills[name]
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """The memory's one writer, at the newest version."""
         with self._changing, self.folder.writer() as writer:
-            self._catch_up()
+            self.catch_up()
             yield writer
-        self._catch_up()
+        self.catch_up()
 
     # ---- learning and changing ----------------------------------------------------------------------------------
 
@@ -153,6 +168,9 @@ class Memory:
         progress: Callable[[Progress], None] | None = None,
     ) -> LearnReport:
         """Learn, lot by lot, what a checked and surveyed source gives. `since`: when the work on it began."""
+        for kinds in sorted(found.experts):
+            for kind in make_kinds(kinds, self.config):
+                kind.require(self.backbone)
         with self._changing:
             learning = Learning(self, config, since=since, measure_reading=measure_reading, progress=progress)
             if found.count == 1 or not self.history.admission.active:
@@ -168,13 +186,13 @@ class Memory:
         """Learn beside what is served, measure, and serve it if it may be."""
         required = self.history.admission
         with self.history.on_candidate(resume=resume) as candidate:
-            self._catch_up()
+            self.catch_up()
             try:
                 report = learning.run(source, found)
                 measured = self.measure(self, learning.learned, required)
             finally:
                 candidate.leave()
-                self._catch_up()
+                self.catch_up()
         report.not_admitted = shortcomings(required, measured)
         if candidate.version:
             said = "; ".join(report.not_admitted) or "every threshold is met"
@@ -200,7 +218,7 @@ class Memory:
     def _check_alone(self, writer: Writer, fact: Fact, before: Manifest) -> None:
         """A single change is checked on its fact itself; one that does not hold is taken back."""
         if not self.leads_to(fact.question, fact.id):
-            self._take_back(writer, before)
+            self.take_back(writer, before)
             raise InputError(f"'{fact.id}' was not changed: the router does not lead its question to it")
 
     def phrase(self, fact_id: str, text: str, *, never: bool = False) -> int:
@@ -218,15 +236,15 @@ class Memory:
                 grown = _phrased(fact, text)
             if grown == fact:
                 return self.version
-            experts = self.answering.experts(self._owners([fact_id])[0])
+            experts = self.experts_of(fact_id)
             lot = Lot([grown], {name: stack([expert.tensors]) for name, expert in experts.items()})
             self.commit(writer, lot, drop=[fact_id], message=f"phrase {fact_id}", act="phrase")
             return self.version
 
-    def _take_back(self, writer: Writer, before: Manifest) -> None:
+    def take_back(self, writer: Writer, before: Manifest) -> None:
         """Hold again what was held before, by the writer that changed it."""
         self.history.hold_again(writer, before)
-        self._catch_up()
+        self.catch_up()
 
     def _not_aside(self, fact_id: str) -> Fact:
         """A fact that may be changed."""
@@ -245,18 +263,18 @@ class Memory:
         with self._changing:
             return self.history.restore(*ids)
 
-    def consolidate(self) -> Consolidated:
+    def regroup(self) -> Regrouped:
         """Regroup facts that were written one by one, and prove them again; if one does not hold, nothing changes."""
         with self.writing() as writer:
             before = self.folder.manifest
             astray = {f.id for f in self._astray(self.folder.segments)}
-            done = consolidate(self.folder, writer, self.config.learn.lot_size)
-            self._catch_up()
+            done = regroup(self.folder, writer, self.config.learn.lot_size)
+            self.catch_up()
             made = [segment for segment in self.folder.segments if segment.id in done.made]
             lost = [f for f in self._astray(made) if f.id not in astray]
             lost = lost or self.not_recalled(self._to_prove(made))
             if lost:
-                self._take_back(writer, before)
+                self.take_back(writer, before)
                 raise InputError(f"nothing was regrouped: '{lost[0].id}' would not be recalled any more")
             return done
 
@@ -284,6 +302,7 @@ class Memory:
             self.refresh()
             gone = list(dict.fromkeys([*ids, *(f.id for f in self.folder.facts(where))] if where else ids))
             if gone:
+                unfinished.clear(self.folder.path)  # what was worked out for them goes with them
                 with self.writing() as writer:
                     self.drop(writer, gone, message=f"forget {gone[0] if len(gone) == 1 else f'{len(gone)} facts'}")
             return gone
@@ -304,16 +323,20 @@ class Memory:
         if drop:
             writer.drop(drop)
         if lot.facts:
-            entries = [Entry.of(fact, self.config.router.made) for fact in lot.facts]
-            keys = make_keys(entries, self.router.matcher.encoder, self.config.router.vectors)
-            writer.add_segment(lot.facts, {**lot.rooms, _ROUTER_ROOM: keys})
+            self.add(writer, lot.facts, lot.rooms)
         writer.commit(message, act=act)
-        self._catch_up()
+        self.catch_up()
+
+    def add(self, writer: Writer, facts: Sequence[Fact], rooms: Mapping[str, Tensors]) -> None:
+        """Facts with their experts, and keys that lead to them; they count from the writer's next commit on."""
+        entries = [Entry.of(fact, self.config.router.made) for fact in facts]
+        keys = make_keys(entries, self.router.matcher.encoder, self.config.router.vectors)
+        writer.add_segment(facts, {**rooms, _ROUTER_ROOM: keys})
 
     def drop(self, writer: Writer, ids: Sequence[str], *, message: str) -> None:
         writer.drop(ids)
         writer.commit(message, act="forget")
-        self._catch_up()
+        self.catch_up()
 
     def _owners(self, ids: Sequence[str]) -> list[Owner]:
         return [(ref.segment, ref.row) for ref in self.folder.find(ids).values()] if ids else []
@@ -325,7 +348,11 @@ class Memory:
 
     def _kinds_of(self, fact_id: str) -> str:
         """The kinds that a fact was learned with."""
-        return "+".join(self.answering.experts(self._owners([fact_id])[0]))
+        return "+".join(self.experts_of(fact_id))
+
+    def experts_of(self, fact_id: str) -> dict[str, Expert]:
+        """A fact's experts by kind."""
+        return self.answering.experts(self._owners([fact_id])[0])
 
     def leads_to(self, question: str, fact_id: str) -> bool:
         """Whether the router leads a question to this fact and no other."""
@@ -334,6 +361,7 @@ class Memory:
 
     def not_recalled(self, facts: Sequence[Fact]) -> list[Fact]:
         """Facts whose learned wording does not give their answer exactly, asked as a user would ask."""
+        facts = [f for f in facts if not f.passage]  # known, not recited: that its title leads to it is all to prove
         spelled = self.backbone.tokenizer([f.answer for f in facts] or [""], add_special_tokens=False)["input_ids"]
         longest = max(map(len, spelled)) + _SLACK
         config = replace(DecodeConfig(), max_new_tokens=longest, reroute=False)

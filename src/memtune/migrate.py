@@ -32,6 +32,7 @@ from memtune.store.manifests import Manifests
 from memtune.store.records import ROOM as FACTS
 from memtune.store.refs import MAIN, Refs, named
 from memtune.store.repair import rebuild_catalogue
+from memtune.store.skills import Skills
 from memtune.store.writer import user
 
 ENCODER = "lexical"
@@ -150,7 +151,7 @@ def _build(path: Path, fresh: Path, header: Header) -> int:
         documents = _documents(path)
         for document in documents:
             held = Segments((s["id"], _segment(s, source, target, made)) for s in document["segments"])
-            known = manifests.write(_commit(document, known, held, source), held, known)
+            known = manifests.write(_commit(document, known, held, source), held, Skills(), known)
         target.sync()
         details = {"branch": MAIN, "version": known.version, "manifest": known.checksum, "from": header.format}
         entry = {"time": now(), "who": user(), "act": "migrate", **details}

@@ -14,6 +14,7 @@ from memtune.answering import Answering
 from memtune.backbones.loading import load_backbone
 from memtune.certify import Certificate, certify
 from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, replace
+from memtune.consolidation import Behind, Consolidated, Consolidation
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.kinds import make_kinds
@@ -26,12 +27,14 @@ from memtune.ingest import open_facts
 from memtune.learning import Progress
 from memtune.life import in_state
 from memtune.memory import Memory
+from memtune.peft_export import Adapter, export_adapter
 from memtune.rebase import Rebased, rebase
 from memtune.router.calibrate import Calibration
 from memtune.router.report import RouterReport
+from memtune.skills import Skills
 from memtune.store import MemoryFolder
 from memtune.store.accounts import Purged
-from memtune.store.consolidate import Consolidated
+from memtune.store.regroup import Regrouped
 from memtune.survey import survey
 from memtune.versions import Versions
 
@@ -57,7 +60,10 @@ class Explanation:
             lines.append(f"{mark:>9}  {row['id']}  {row['score']:.3f}  {row['why']}")
         lines = list(dict.fromkeys(lines))  # a question is looked up whole and in parts, which may be the same
         lines += [f"{'skill':>9}  {row['name']}  {row['confidence']:.3f}" for row in self.found["skills"]]
-        return lines if self.found["confirmed"] else [*lines, "no fact was confirmed: the base model answers"]
+        if self.found["confirmed"]:
+            return lines
+        under = ", under the skill" if self.found["skills"] else ""
+        return [*lines, f"no fact was confirmed: the base model answers{under}"]
 
 
 class MemoryModel(Versions):
@@ -177,6 +183,7 @@ class MemoryModel(Versions):
         learn = replace(self.config.learn, **{k: v for k, v in given.items() if v is not None})
         source = open_facts(facts, learn, skip_bad=skip_bad)
         source.check()
+        source.require_knowing([one.name for one in make_kinds(learn.kind, self.config) if one.recites])
         with self._folder_to_survey(resume) as known:
             found = survey(known, source, learn.on_conflict, learn.lot_size)
         since += self._seconds_to_load(learn.kind)
@@ -213,6 +220,10 @@ class MemoryModel(Versions):
         """Give a fact another answer; returns the memory's new version."""
         return self.memory.update(fact_id, answer=answer)
 
+    def export_adapter(self, name: str, directory: str | os.PathLike[str]) -> Adapter:
+        """Write the expert of a fact, by its id, or of a skill, by its name, as an adapter that PEFT loads."""
+        return export_adapter(self.memory, name, directory)
+
     def phrase(self, fact_id: str, text: str, *, never: bool = False) -> int:
         """Let another wording lead to a fact as well, or with `never` keep this text from it; returns the version."""
         return self.memory.phrase(fact_id, text, never=never)
@@ -233,9 +244,31 @@ class MemoryModel(Versions):
         """Forget facts by id or by field; returns the ids that are gone."""
         return self.memory.forget(*ids, where=where)
 
-    def consolidate(self) -> Consolidated:
+    def regroup(self) -> Regrouped:
         """Regroup facts that were written one by one, and prove them again. No answer changes."""
-        return self.memory.consolidate()
+        return self.memory.regroup()
+
+    def consolidate(
+        self,
+        *,
+        where: Mapping[str, str] | None = None,
+        budget: float | None = None,
+        kind: str | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        but: Sequence[str] = (),
+    ) -> Consolidated:
+        """Let facts that are only recited be known as well, for so many minutes; `but`: facts that are left alone.
+
+        A run that breaks off is gone on with by the next one. It becomes one version.
+        """
+        config = self.config.consolidate if kind is None else replace(self.config.consolidate, kind=kind)
+        seconds = None if budget is None else 60 * budget
+        return Consolidation(self.memory, config, where=where, seconds=seconds, progress=progress, but=but).run()
+
+    def consolidate_behind(self, *, every: float, **how: Any) -> Behind:
+        """The same in a thread of its own, each so many minutes, until its `stop`; questions are answered meanwhile."""
+        self.memory.refresh()
+        return Behind(lambda but: self.consolidate(but=but, **how), every)
 
     def purge(self, *ids: str) -> Purged:
         """Take facts out of every version, for good."""
@@ -310,6 +343,11 @@ class MemoryModel(Versions):
         """Questions that went unanswered, if they were kept (`inbox.keep`): list, show, drop, clear, teach."""
         with MemoryFolder.open(self._need_path()) as folder:
             return Inbox(folder.path, self.config.inbox, self.learn)
+
+    @property
+    def skills(self) -> Skills:
+        """Skills: learn one from examples, list, show, forget, purge."""
+        return Skills(self._history, self._memory_to_write)
 
     def _decoding(self, given: Mapping[str, Any]) -> DecodeConfig:
         if isinstance(given.get("stop"), str):

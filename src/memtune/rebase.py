@@ -25,6 +25,8 @@ class Rebased:
     learned: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
     """Id and reason of each fact that the other model could not learn."""
+    skills: list[str] = field(default_factory=list)
+    """Names of skills, which another model has to be taught from their examples."""
     version: int = 0
     seconds: float = 0.0
 
@@ -34,7 +36,7 @@ class Rebased:
 
 def rebase(folder: MemoryFolder, learn: Learn) -> Rebased:
     """Learn the facts of the folder elsewhere, those of the same kinds together. What is archived stays archived."""
-    done = Rebased(str(folder.header.backbone.get("name")))
+    done = Rebased(str(folder.header.backbone.get("name")), skills=sorted(folder.manifest.skills))
     for kinds, facts in _by_kinds(folder):
         report = learn(facts, kinds)
         done.facts += len(facts)

@@ -40,6 +40,8 @@ class Survey:
     duplicates: int = 0
     conflicts: list[Disagreement] = field(default_factory=list)
     count: int = 0
+    experts: set[str] = field(default_factory=set)
+    """Kinds of experts that facts of the input name themselves."""
 
 
 def survey(folder: MemoryFolder | None, source: FactSource, on_conflict: str, lot_size: int) -> Survey:
@@ -56,6 +58,7 @@ def survey(folder: MemoryFolder | None, source: FactSource, on_conflict: str, lo
                     hint="give the new fact an id of its own, or change the old one with `memtune facts update`",
                 )
             _place(found, seen, at, fact, known, on_conflict)
+        found.experts |= {fact.expert for fact in facts if fact.expert}
         found.count += len(facts)
     if found.conflicts and on_conflict == "error":
         shown = "; ".join(f"'{conflict.question:.60}'" for conflict in found.conflicts[:_SHOWN])

@@ -95,9 +95,9 @@ def purge(path: Path, announce: Announce) -> None:
         announce(history.folder.version)
 
 
-def consolidate(path: Path, announce: Announce) -> None:
+def regroup(path: Path, announce: Announce) -> None:
     with History.open(path) as history:
-        announce(history.consolidate(512).version)
+        announce(history.regroup(512).version)
 
 
 def set_aside(path: Path, announce: Announce) -> None:
@@ -116,7 +116,7 @@ OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
     for operation in (
         *(learn, update, join_branch, join_folder, collect, name, promote),
-        *(purge, consolidate, set_aside, repair),
+        *(purge, regroup, set_aside, repair),
     )
 }
 

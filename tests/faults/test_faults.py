@@ -24,7 +24,7 @@ OPERATIONS = [
     "name",
     "promote",
     "purge",
-    "consolidate",
+    "regroup",
     "set_aside",
     "repair",
 ]

@@ -15,20 +15,23 @@ from memtune import backbones
 from memtune.certify import Certificate, Shown
 from memtune.cli import app, opening
 from memtune.config import AdmissionConfig
+from memtune.consolidation import Consolidated
 from memtune.core.facts import Fact
 from memtune.core.reports import Answer, LearnReport, Used
 from memtune.evaluate.output import Sheet
 from memtune.inbox import Unanswered
 from memtune.life import Life
 from memtune.migrate import Migrated
+from memtune.peft_export import Adapter
 from memtune.rebase import Rebased
 from memtune.router.report import RouterReport
+from memtune.skills import Example, Learned, Record, Summary
 from memtune.store import Commit, Counts
 from memtune.store.accounts import Purged, Version
 from memtune.store.collect import Collected
-from memtune.store.consolidate import Consolidated
 from memtune.store.difference import Difference
 from memtune.store.merge import Merged
+from memtune.store.regroup import Regrouped
 from memtune.transfer import Moved
 
 FACT = Fact(id="f1", question="What is up?", answer="The sky.", source="book", group="sky")
@@ -37,6 +40,11 @@ COMMIT = Commit(3, (), "2026-01-01T00:00:00+00:00", "ada@sea", "learn 1 facts", 
 VERSION = Version(COMMIT, "abc", ("main",))
 CHANGE = Difference(added={"f1": FACT}, changed={}, removed={})
 ROUTING = RouterReport("lexical", "exact", "", {"given": 1}, 0.8, "", None)
+SKILL = Record(
+    "sql", "tables", "lora", {}, 2, 7, Summary(9, 8, 2.0, 0.5, 5, 1, 4, 1.5, 900),
+    {"examples": 27, "others": 230, "rate": 0.01, "recall": 0.9, "false_firing": 0.005},
+    set_aside=(Example(({"role": "user", "content": "Count."},), "SELECT 1"),),
+)  # fmt: skip
 ANSWER = Answer("The sky.", facts=(Used("f1", 0.987654, "book"),), fired=True, version=3)
 
 
@@ -106,6 +114,28 @@ class FakeHistory:
         pass
 
 
+class FakeSkills:
+    """Stands for a memory's skills: every verb is noted, with the word skill behind it."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def learn(self, examples: Any, name: str, progress: Any = None, **how: Any) -> Learned:
+        self._library._note("learn_skill", examples, name=name, **how)
+        return Learned(SKILL, self._library.version, self._library.worse)
+
+    def list(self) -> Any:
+        self._library._note("list_skills")
+        return [SKILL]
+
+    def show(self, name: str) -> Record:
+        self._library._note("show_skill", name)
+        return SKILL
+
+    def __getattr__(self, verb: str) -> Any:
+        return lambda name: self._library._note(f"{verb}_skill", name)
+
+
 @dataclass
 class Library:
     """Stands for the model and for the folder: notes every call, gives back what it was told to."""
@@ -118,6 +148,7 @@ class Library:
     problems: list[str] = field(default_factory=list)
     version: int = 3
     routing: RouterReport = ROUTING
+    worse: str = ""
 
     def load(self, model: str, memory: Any, config: Any, author: str | None = None) -> Library:
         self._note("load", model=model, memory=memory, config=config, author=author)
@@ -168,6 +199,14 @@ class Library:
     @property
     def inbox(self) -> Any:
         return self
+
+    @property
+    def skills(self) -> FakeSkills:
+        return FakeSkills(self)
+
+    def open_skills(self, memory: Any, author: str | None = None) -> FakeSkills:
+        self._note("open", memory=memory, author=author)
+        return FakeSkills(self)
 
     def open_inbox(self, memory: Any) -> Library:
         return self.open(memory)
@@ -224,9 +263,18 @@ class Library:
         self._note("purge", *ids)
         return Purged([*ids], 1, 0, 0, [2])
 
-    def consolidate(self) -> Consolidated:
-        self._note("consolidate")
-        return Consolidated(4, 9, 1, 9)
+    def refresh(self) -> bool:
+        return False
+
+    def consolidate(self, **how: Any) -> Consolidated:
+        self._note("consolidate", **how)
+        if "but" in how:
+            raise KeyboardInterrupt  # `--every` goes on until then
+        return Consolidated(9, 9, version=4)
+
+    def regroup(self) -> Regrouped:
+        self._note("regroup")
+        return Regrouped(4, 9, 1, 9)
 
     def rebase(self, source: Any) -> Rebased:
         self._note("rebase", source)
@@ -235,6 +283,10 @@ class Library:
     def migrate(self, memory: Any) -> Migrated:
         self._note("migrate", memory=memory)
         return Migrated(1, 2, 5, 8, keys=True)
+
+    def export_adapter(self, name: str, directory: Any) -> Adapter:
+        self._note("export_adapter", name, directory)
+        return Adapter(str(directory), name, 8, 14, 100)
 
     def move(self, verb: str) -> Callable[..., Moved]:
         def moved(*args: Any) -> Moved:
@@ -302,8 +354,8 @@ class FakeFigures:
         return "r_value: 8\n"
 
 
-MEASURED = ("evaluate", "race", "sweep", "use", "retention", "capacity", "check_data", "contained", "card_of",
-            "card_of_race")  # fmt: skip
+MEASURED = ("judge_skill", "evaluate", "race", "sweep", "use", "passages", "retention", "capacity", "check_data",
+            "contained", "card_of", "card_of_race")  # fmt: skip
 STEP = SimpleNamespace(title="1. Look", lines=["so"], sheets=[])
 
 
@@ -343,6 +395,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     for name in ("export", "import_memory", "push", "pull"):
         monkeypatch.setattr(opening, name, library.move(name))
     monkeypatch.setattr(opening, "open_inbox", library.open_inbox)
+    monkeypatch.setattr(opening, "open_skills", library.open_skills)
     _fake_evaluation(library, monkeypatch)
     monkeypatch.setattr(backbones, "bundled_folder", lambda: Path("bundled"))
     return library

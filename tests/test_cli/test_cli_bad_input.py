@@ -96,7 +96,7 @@ def test_facts_that_do_not_fit_are_named_and_leave_no_memory(here, memtune, mode
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ("--kind lora", "kind must be one of imprint, kv"),
+        ("--kind none", "kind must be one of imprint, kv"),
         ("--set imprint.margn=3", "unknown setting 'imprint.margn'"),
         ("--set imprint.margin=abc", "imprint.margin must be a number, not 'abc'"),
         ("--set learn.lot_size=0", "lot_size must be at least 1"),

@@ -171,6 +171,12 @@ def test_export_to_a_file(memtune, library, tmp_path: Path) -> None:
     assert out.read_text(encoding="utf-8") == memtune("facts", "export").stdout
 
 
+def test_the_model_that_an_adapter_is_for(memtune, library) -> None:
+    assert memtune("export", "f1", "--peft", "there", "--model", "other", "--at", "v2").exit_code == 0
+    assert library.last("load").options["model"] == "other"
+    assert library.last("load").options["memory"] == Path("memory@v2")
+
+
 def test_an_export_that_fails_leaves_the_file_as_it_was(memtune, library, tmp_path: Path, monkeypatch) -> None:
     def one_then_none(**_):
         yield library.fact("f1")
@@ -266,11 +272,12 @@ def test_bench_hands_everything_on(memtune) -> None:
         "certify f1",
         "purge f1",
         "export a.memory",
+        "export f1 --peft there",
         "import a.memory",
         "push there",
         "pull there",
         "rebase --model other --out new",
-        "consolidate",
+        "regroup",
         "migrate",
         "verify",
         "doctor",
@@ -300,6 +307,7 @@ def test_the_json_of_learn_and_ask_holds_what_is_promised(memtune, library) -> N
     assert answer == {
         "answer": "The sky.",
         "facts": [{"id": "f1", "score": 0.9877, "source": "book"}],
+        "skills": [],
         "fired": True,
         "abstained": False,
         "clarifies": [],

@@ -45,8 +45,8 @@ def test_steps_are_shown_as_they_come_and_json_holds_all(memtune, library) -> No
 
 @pytest.mark.parametrize(
     "args",
-    ["eval", "compare f.jsonl", "sweep f.jsonl --set a=1", "lab use", "lab capacity", "lab retention f.jsonl",
-     "data check f.jsonl"],
+    ["eval", "compare f.jsonl", "sweep f.jsonl --set a=1", "lab use", "lab passages", "lab capacity",
+     "lab retention f.jsonl", "data check f.jsonl"],
 )  # fmt: skip
 def test_figures_as_a_table_and_as_json(memtune, library, args: str) -> None:
     assert "100 %" in memtune(*args.split()).stdout

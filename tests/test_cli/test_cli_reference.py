@@ -92,6 +92,7 @@ BARE = {
     "pull": "there",
     "rebase": "--model other --out new",
     "consolidate": "",
+    "regroup": "",
     "migrate": "",
     "inbox list": "",
     "inbox show": "q1",
@@ -100,12 +101,18 @@ BARE = {
     "inbox teach": "q1 --answer a",
     "router report": "",
     "router calibrate": "",
+    "skill learn": "new.jsonl --name sql",
+    "skill list": "",
+    "skill show": "sql",
+    "skill forget": "sql",
+    "skill eval": "sql",
     "data check": "facts.jsonl",
     "eval": "",
     "compare": "facts.jsonl",
     "recipe": "facts.jsonl",
     "sweep": "facts.jsonl --set r_value=8",
     "lab use": "",
+    "lab passages": "",
     "lab retention": "facts.jsonl",
     "lab capacity": "",
     "log": "",
@@ -219,6 +226,7 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
     "export": {
         "--memory": ("elsewhere", "export", {"args": (Path("elsewhere"), Path("a.memory"))}),
         "--at": ("v2", "export", {"args": (AT, Path("a.memory"))}),
+        "--peft": ("there", "export_adapter", {"args": ("a.memory", Path("there"))}),
     },
     "import": {
         "--memory": ("elsewhere", "import_memory", {"args": (Path("a.memory"), Path("elsewhere"), TransferConfig())}),
@@ -240,7 +248,15 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
         "--set": PLACE["--set"],
         "--author": SIGNED["--author"],
     },
-    "consolidate": PLACE | SIGNED,
+    "consolidate": PLACE
+    | SIGNED
+    | {
+        "--group": ("prices", "consolidate", {"where": {"group": "prices"}}),
+        "--budget": ("5", "consolidate", {"budget": 5.0}),
+        "--kind": ("kv", "consolidate", {"kind": "kv"}),
+        "--every": ("0.001", "consolidate", {"but": []}),
+    },
+    "regroup": PLACE | SIGNED,
     "migrate": {"--memory": ("elsewhere", "migrate", {"memory": Path("elsewhere")})},
     "inbox list": FOLDER,
     "inbox show": FOLDER,
@@ -253,6 +269,27 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
     },
     "router report": PLACE,
     "router calibrate": PLACE,
+    "skill learn": PLACE
+    | SIGNED
+    | {
+        "--name": ("style", "learn_skill", {"name": "style"}),
+        "--about": ("tables", "learn_skill", {"about": "tables"}),
+        "--answer-field": ("sql", "learn_skill", {"answer_field": "sql"}),
+        "--on-conflict": ("keep-last", "learn_skill", {"on_conflict": "keep-last"}),
+        "--replace": ("", "learn_skill", {"replace": True}),
+        "--keep-worse": ("", "learn_skill", {"keep_worse": True}),
+    },
+    "skill list": FOLDER,
+    "skill show": FOLDER,
+    "skill forget": SIGNED_HISTORY | {"--purge": ("", "purge_skill", {"args": ("sql",)})},
+    "skill eval": PLACE
+    | {
+        "--data": ("own.jsonl", "judge_skill", {"data": "own.jsonl"}),
+        "--answer-field": ("sql", "judge_skill", {"answer_field": "sql"}),
+        "--max-n": ("9", "judge_skill", {"max_n": 9}),
+        "--seed": ("7", "judge_skill", {"seed": 7}),
+        "--threads": ("1", "use_threads", {"args": (1,)}),
+    },
     "data check": {
         "--known": ("", "load", {"model": "bundled"}),
         "--sample": ("9", "check_data", {"sample": 9}),
@@ -297,6 +334,12 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
         "--n": ("12", "use", {"n": 12}),
         "--forms": ("note", "use", {"forms": ["note"]}),
     },
+    "lab passages": _measuring("passages")
+    | {
+        "--kind": ("distil", "passages", {"kind": "distil"}),
+        "--n": ("12", "passages", {"n": 12}),
+        "--sentences": ("1,18", "passages", {"sentences": [1, 18]}),
+    },
     "lab retention": _measuring("retention")
     | {
         "--steps": ("2", "retention", {"steps": 2}),
@@ -327,8 +370,11 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
     "doctor": {"--memory": FOLDER["--memory"]},
 }
 CHECKED_ELSEWHERE = {
+    "export --model": "test_cli_commands.test_the_model_that_an_adapter_is_for",
     "--json": "test_cli_commands.test_json_is_all_that_standard_output_holds",
     "--debug": "test_cli_faults.test_a_traceback_only_with_debug",
+    "skill show --examples": "test_cli_skill.test_examples_can_be_had_again",
+    "skill learn --others": "test_cli_skill.test_texts_that_must_not_open_it",
     "inbox list --limit": "test_cli_commands.test_the_inbox_speaks",
     "ask --file": "test_cli_commands.test_questions_from_a_file",
     "facts export --out": "test_cli_commands.test_export_to_a_file",

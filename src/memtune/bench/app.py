@@ -207,6 +207,27 @@ def kv(
 
 
 @app.command()
+def lora(
+    model: Model = DEFAULT_MODEL, data: Data = None, n: Count = 64, seed: Seed = 0, threads: Threads = None,
+    out: Out = None, settings: Settings = None, repeats: Repeats = 3,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Beside peft LoRA.")] = True,
+    time_limit: Annotated[float, typer.Option("--time-limit", help="Seconds for each method and rate.")] = 60.0,
+) -> None:  # fmt: skip
+    """Low-rank experts against peft LoRA; experts of a lot against single ones."""
+    run = Run.begin("lora", **locals())
+    from memtune.bench import gradient
+    from memtune.bench import lora as bench
+
+    if peers:
+        gradient.require()
+    facts, backbone = run.facts(), run.backbone()
+    result = bench.measure(
+        backbone, facts, run.config(), with_peers=peers, time_limit=time_limit, repeats=repeats, seed=seed, say=say
+    )
+    run.end(backbone, result)
+
+
+@app.command()
 def scale(
     model: Model = DEFAULT_MODEL, data: Data = None, seed: Seed = 0, threads: Threads = None, out: Out = None,
     settings: Settings = None, kind: Kind = _USUAL_KIND, repeats: Repeats = 3,

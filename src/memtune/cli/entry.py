@@ -23,6 +23,7 @@ from memtune.cli import (
     lab,
     learn,
     router,
+    skill,
     transfer,
     upkeep,
 )
@@ -47,6 +48,7 @@ command(app)(ask.explain)
 app.add_typer(facts.app, name="facts")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(router.app, name="router")
+app.add_typer(skill.app, name="skill")
 app.add_typer(lab.data, name="data")
 command(app, "eval")(evaluate.eval_)
 command(app)(evaluate.compare)
@@ -74,6 +76,7 @@ command(app)(transfer.push)
 command(app)(transfer.pull)
 command(app)(upkeep.rebase)
 command(app)(upkeep.consolidate)
+command(app)(upkeep.regroup)
 command(app)(upkeep.migrate)
 command(app)(doctor.verify)
 command(app)(doctor.doctor)

@@ -130,6 +130,7 @@ def merge(
         return
     for conflict in done.conflicts:
         remark(f"settled: {conflict.line()}")
+    print_lines(f"skill {name}: {how}" for how, names in done.skills.items() for name in names)
     double = f", {counted(done.duplicates, 'duplicate')}" if done.duplicates else ""
     print(f"added {done.added:,}, changed {done.changed:,}, removed {done.removed:,}{double}; version {done.version}")
 

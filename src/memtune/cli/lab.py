@@ -16,14 +16,26 @@ from memtune.config import DEFAULT_MODEL, KIND_NAMES, Config
 from memtune.errors import UsageError
 
 app = typer.Typer(
-    help="Laboratories: use beyond recall, retention and capacity, on facts that are made up.",
+    help="Laboratories: use beyond recall, passages, retention and capacity, on facts that are made up.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 data = typer.Typer(help="Facts before they are learned.", no_args_is_help=True, rich_markup_mode=None)
 
-Kinds = Annotated[str, typer.Option("--kinds", metavar="A,B", help="Kinds of experts, with commas between.")]
+Kinds = Annotated[
+    str,
+    typer.Option(
+        "--kinds", metavar="A,B", help="Kinds of experts, with commas between; A+B learns each fact with both."
+    ),
+]
 _KINDS = ",".join(KIND_NAMES)
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{option} {text}: these are not whole numbers", hint=f"{option} 1,4,18") from None
 
 
 @command(app)
@@ -40,6 +52,22 @@ def use(
     """Use facts in forms whose output is not the stored answer: yes or no, choices, comparisons, two hops, notes."""
     chosen = forms.split(",") if forms else None
     publish(opening.use(run.load(), kinds=kinds.split(","), n=n, forms=chosen, seed=run.seed, say=remark), as_json)
+
+
+@command(app)
+def passages(
+    *,
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="One that knows, or several joined by +.")] = "kv",
+    n: Annotated[int, typer.Option("--n", min=1, help="Pages of each length.")] = 40,
+    sentences: Annotated[
+        str | None, typer.Option("--sentences", metavar="A,B", help="Lengths of pages, from 1 to 18 sentences.")
+    ] = None,
+    as_json: Json = False,
+    run: Measured,
+) -> None:
+    """Learn invented pages, one expert each: do they answer questions as the page in the context does?"""
+    given = {} if sentences is None else {"sentences": whole_numbers("--sentences", sentences)}
+    publish(opening.passages(run.load(), kind=kind, n=n, seed=run.seed, say=remark, **given), as_json)
 
 
 @command(app)

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from memtune.evaluate.check import DataReport
     from memtune.evaluate.compare.race import Race
     from memtune.evaluate.lab.capacity import Capacity
+    from memtune.evaluate.lab.passages import Passages
     from memtune.evaluate.lab.retention import Retention
     from memtune.evaluate.output import Sheet
     from memtune.evaluate.recipe import Recipe, Step
     from memtune.evaluate.roles import Contamination
     from memtune.evaluate.run import Evaluation
+    from memtune.evaluate.skills import SkillReport
     from memtune.evaluate.sweep import Sweep
     from memtune.evaluate.use.measure import Use
     from memtune.history import History
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from memtune.life import Life
     from memtune.migrate import Migrated
     from memtune.model import MemoryModel
+    from memtune.skills import Skills
     from memtune.store import MemoryFolder
     from memtune.transfer import Moved
 
@@ -117,6 +120,12 @@ def open_inbox(memory: Path) -> Inbox:
         return Inbox(folder.path, InboxConfig())
 
 
+def open_skills(memory: Path, author: str | None = None) -> Skills:
+    from memtune.skills import Skills
+
+    return Skills(lambda: open_history(memory, author))
+
+
 # ---- evaluation -----------------------------------------------------------------------------------------------------
 
 
@@ -174,6 +183,12 @@ def use(model: MemoryModel, **options: Any) -> Use:
     return run(model.backbone, model.config, **options)
 
 
+def passages(model: MemoryModel, **options: Any) -> Passages:
+    from memtune.evaluate.lab.passages import passages as run
+
+    return run(model.backbone, model.config, **options)
+
+
 def retention(model: MemoryModel, facts: str, **options: Any) -> Retention:
     from memtune.evaluate import files
     from memtune.evaluate.lab.retention import retention as run
@@ -185,6 +200,12 @@ def capacity(model: MemoryModel, **options: Any) -> Capacity:
     from memtune.evaluate.lab.capacity import capacity as run
 
     return run(model.backbone, config=model.config, **options)
+
+
+def judge_skill(model: MemoryModel, name: str, **options: Any) -> SkillReport:
+    from memtune.evaluate.skills import judge
+
+    return judge(model, name, **options)
 
 
 def check_data(facts: str, model: MemoryModel | None, **options: Any) -> DataReport:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,11 @@ import typer
 from memtune.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
-    from memtune.core.reports import Answer, LearnReport, Used
+    from memtune.core.reports import Answer, Failed, LearnReport, Used
+
+
+_NAMED = 3
+"""Facts that are named where many share one reason."""
 
 
 def print_json(row: Mapping[str, Any]) -> None:
@@ -42,7 +46,8 @@ def sources(answer: Answer) -> list[str]:
         return ["not in the memory"]
     if answer.clarifies:
         return [f"fits alike: {', '.join(answer.clarifies)}"]
-    return [describe(used) for used in answer.facts] or ["no fact used: the model's own words"]
+    used = [*map(describe, answer.facts), *(f"skill {skill.name} ({skill.score:.2f})" for skill in answer.skills)]
+    return used or ["no fact used: the model's own words"]
 
 
 def describe(used: Used) -> str:
@@ -57,12 +62,24 @@ def print_report(report: LearnReport, as_json: bool) -> None:
         remark(f"conflict: {conflict}")
     for reason in report.not_admitted:
         typer.echo(f"not served: {reason}", err=True)
-    for failed in report.failed:
-        typer.echo(f"not learned: {failed.id}: {failed.reason}", err=True)
+    say_failed("not learned", report.failed)
     if as_json:
         print_json(report.to_json())
     else:
         print(summary(report))
+
+
+def say_failed(what: str, failed: Sequence[Failed]) -> None:
+    """One line a fact; where many share a reason, one line for them."""
+    by_reason: dict[str, list[str]] = {}
+    for one in failed:
+        by_reason.setdefault(one.reason, []).append(one.id)
+    for reason, ids in by_reason.items():
+        if len(ids) <= _NAMED:
+            for fact in ids:
+                typer.echo(f"{what}: {fact}: {reason}", err=True)
+        else:
+            typer.echo(f"{what}: {counted(len(ids), 'fact')} ({', '.join(ids[:_NAMED])}, …): {reason}", err=True)
 
 
 def summary(report: LearnReport) -> str:

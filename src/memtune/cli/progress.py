@@ -33,23 +33,24 @@ class Watch:
 
 
 @contextmanager
-def watching(silent: bool) -> Iterator[Watch]:
+def watching(silent: bool, thing: str = "fact") -> Iterator[Watch]:
+    """`thing`: what is counted."""
     if silent:
         yield Watch(lambda step: None)
     elif sys.stderr.isatty():
-        with _bar() as show:
+        with _bar(thing) as show:
             yield Watch(show)
     else:
-        yield Watch(_lines())
+        yield Watch(_lines(thing))
 
 
-def told(step: Progress) -> str:
-    """How far it is, and from the first facts on how fast it goes and how long it will take."""
-    far = f"{step.done:,} of {counted(step.total, 'fact')}"
+def told(step: Progress, thing: str = "fact") -> str:
+    """How far it is, and from the first ones on how fast it goes and how long it will take."""
+    far = f"{step.done:,} of {counted(step.total, thing)}"
     if not step.done or not step.seconds:
         return far
     rate = step.done / step.seconds
-    return f"{far}, {rate:,.0f} facts/s, {_clock((step.total - step.done) / rate)} left"
+    return f"{far}, {rate:,.0f} {thing}s/s, {_clock((step.total - step.done) / rate)} left"
 
 
 def _clock(seconds: float) -> str:
@@ -58,24 +59,24 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _lines() -> Show:
+def _lines(thing: str) -> Show:
     latest = time.monotonic()
 
     def show(step: Progress) -> None:
         nonlocal latest
         if time.monotonic() - latest >= SECONDS_BETWEEN_LINES:
             latest = time.monotonic()
-            typer.echo(f"went through {told(step)}", err=True)
+            typer.echo(f"went through {told(step, thing)}", err=True)
 
     return show
 
 
 @contextmanager
-def _bar() -> Iterator[Show]:
+def _bar(thing: str) -> Iterator[Show]:
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
     with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("getting ready", total=None)
-        yield lambda step: bar.update(task, completed=step.done, total=step.total, description=told(step))
+        yield lambda step: bar.update(task, completed=step.done, total=step.total, description=told(step, thing))

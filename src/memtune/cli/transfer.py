@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memtune.cli import opening
-from memtune.cli.options import DEFAULT_MEMORY, Folder, Json, setting
+from memtune.cli.options import DEFAULT_MEMORY, Folder, Json, Place, setting
 from memtune.cli.output import counted, print_json
-from memtune.config import TransferConfig, replace
+from memtune.config import DEFAULT_MODEL, TransferConfig, replace
 
 if TYPE_CHECKING:
     from memtune.transfer import Moved
@@ -19,18 +19,39 @@ Target = Annotated[Path, typer.Option("--memory", metavar="DIR", help="The folde
 
 
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as prices.memory.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The file to write, such as prices.memory; with --peft the expert."),
+    ],
     *,
+    peft: Annotated[
+        Path | None,
+        typer.Option("--peft", metavar="DIR", help="Write one expert, by a fact's id or a skill's name, for PEFT."),
+    ] = None,
+    model: Annotated[str, typer.Option("--model", metavar="M", help="The model, which --peft needs.")] = DEFAULT_MODEL,
     as_json: Json = False,
     folder: Folder,
 ) -> None:
-    """Write a memory, with the history that leads to it, into one file."""
+    """Write a memory, with the history that leads to it, into one file; or one expert as a PEFT adapter."""
+    if peft is not None:
+        _export_adapter(str(file), peft, model, folder, as_json)
+        return
     done = opening.export(folder.address, file)
     _print(
         f"{counted(done.facts, 'fact')} at version {done.version} written to {file}, {done.bytes:,} bytes",
         done,
         as_json,
     )
+
+
+def _export_adapter(name: str, directory: Path, model: str, folder: Folder, as_json: bool) -> None:
+    place = Place(folder.memory, folder.at, model)
+    with place.load() as loaded:
+        done = loaded.export_adapter(name, directory)
+    if as_json:
+        print_json(done.to_json())
+    else:
+        print(f"{name} written to {directory}: rank {done.rank}, {counted(done.layers, 'layer')}, {done.bytes:,} bytes")
 
 
 def import_(

@@ -1,18 +1,25 @@
-"""`memtune rebase`, `consolidate` and `migrate`: a memory on another model, in fewer pieces, in the present format."""
+"""`memtune rebase`, `consolidate`, `regroup` and `migrate`: a memory on another model, known, in fewer pieces, in the
+present format."""
 
 from __future__ import annotations
 
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from memtune.cli import opening
 from memtune.cli.faults import FAULT
-from memtune.cli.options import DEFAULT_MEMORY, Author, Folder, Json, Place, Settings
-from memtune.cli.output import counted, print_json
-from memtune.config import Config
+from memtune.cli.options import DEFAULT_MEMORY, Author, Folder, Json, Place, Settings, setting
+from memtune.cli.output import counted, print_json, say_failed
+from memtune.cli.progress import watching
+from memtune.config import Config, ConsolidateConfig
+from memtune.errors import UsageError
+
+if TYPE_CHECKING:
+    from memtune.consolidation import Consolidated
 
 
 def rebase(
@@ -30,6 +37,8 @@ def rebase(
         done = new.rebase(folder.address)
     for failed in done.failed:
         typer.echo(f"not learned: {failed['id']}: {failed['reason']}", err=True)
+    for name in done.skills:
+        typer.echo(f"not taken along: skill {name}; `skill show --examples` prints what to learn it from", err=True)
     if as_json:
         print_json(done.to_json())
     else:
@@ -38,10 +47,60 @@ def rebase(
         raise typer.Exit(FAULT)
 
 
-def consolidate(*, as_json: Json = False, author: Author = None, place: Place) -> None:
+def consolidate(
+    *,
+    group: Annotated[str | None, typer.Option("--group", metavar="G", help="Only facts of this group.")] = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", metavar="MINUTES", help="Stop after so long; what is done is kept.")
+    ] = None,
+    kind: Annotated[str | None, setting(ConsolidateConfig, "kind", "The kind of expert that knows.")] = None,
+    every: Annotated[
+        float | None,
+        typer.Option("--every", metavar="MINUTES", help="Go on until Ctrl-C: look for new facts so often."),
+    ] = None,
+    as_json: Json = False,
+    author: Author = None,
+    place: Place,
+) -> None:
+    """Let facts that are only recited be known as well, so that they help where they are not asked for by name."""
+    how: dict[str, Any] = {"where": {"group": group} if group is not None else None, "budget": budget, "kind": kind}
+    with watching(silent=as_json) as watch, place.load(author) as model:
+        done = model.consolidate(progress=watch, **how)
+        _say_consolidated(done, as_json)
+        but = [failed.id for failed in done.failed]
+        with suppress(KeyboardInterrupt):  # how it is meant to end
+            while every is not None:
+                _wait(every)
+                model.refresh()
+                again = model.consolidate(progress=watch, but=but, **how)
+                but += [failed.id for failed in again.failed]
+                if again.facts:
+                    _say_consolidated(again, as_json)
+    if done.failed:
+        raise typer.Exit(FAULT)
+
+
+def _wait(minutes: float) -> None:
+    if minutes <= 0:
+        raise UsageError(f"--every {minutes:g} is no time to wait", hint="name more than 0 minutes")
+    time.sleep(60 * minutes)
+
+
+def _say_consolidated(done: Consolidated, as_json: bool) -> None:
+    say_failed("stays as it was", done.failed)
+    if as_json:
+        print_json(done.to_json())
+        return
+    left = f"; {done.left:,} left for another time" if done.left else ""
+    cost = f", {done.times_reading:,.0f} times reading, {done.bytes_per_fact:,.0f} bytes a fact" if done.known else ""
+    print(f"{done.known:,} of {counted(done.facts, 'fact')} are known now{left}; {done.seconds:.1f} s{cost}; "
+          f"version {done.version}")  # fmt: skip
+
+
+def regroup(*, as_json: Json = False, author: Author = None, place: Place) -> None:
     """Regroup facts that were written one by one, and prove them again. No answer changes."""
     with place.load(author) as model:
-        done = model.consolidate()
+        done = model.regroup()
     if as_json:
         print_json(done.to_json())
     else:

@@ -9,17 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from memtune.config import KIND_NAMES
 from memtune.core.validity import Validity
 from memtune.errors import InputError
 
 FIELDS = (
     *("id", "question", "phrasings", "never", "answer", "source", "group"),
-    *("valid_from", "valid_until", "state"),
+    *("valid_from", "valid_until", "state", "expert"),
 )
 STATES = ("candidate", "active", "archived", "expired")
 """What may become of a fact: it waits, answers, was set aside, or its time is over."""
 QUESTION_FIELDS = ("question", "prompt")
 ANSWER_FIELDS = ("answer", "completion", "output")
+PASSAGE_FIELDS = ("passage", "title", "questions")
+"""What a row has that is a text to be known, rather than a question with its answer."""
+_LONGEST_TITLE = 80
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,12 @@ class Fact:
     """The last day, or the time, at which it answers."""
     state: str | None = None
     """Only on its way in and out: `archived` is learned and set aside. What a memory holds says so in its versions."""
+    expert: str | None = None
+    """Only on its way in: the kinds of experts that it gets, joined by +, where others than the rest. What a memory
+    holds says so by its experts."""
+    passage: bool = False
+    """A text to be known, never recited: the question is its title, the answer the text, the phrasings are questions
+    that it answers."""
 
     def __post_init__(self) -> None:
         for name in ("id", "question", "answer"):
@@ -53,6 +63,10 @@ class Fact:
             begin, end = self.validity
             if begin >= end:
                 raise InputError(f"'valid_until' ({self.valid_until}) is not after 'valid_from' ({self.valid_from})")
+        if self.expert is not None and not set(self.expert.split("+")) <= set(KIND_NAMES):
+            raise InputError(
+                f"'expert' must be one of {', '.join(KIND_NAMES)}, or several joined by +, not '{self.expert}'"
+            )
         if self.state is not None and self.state not in STATES:
             raise InputError(f"'state' must be one of {', '.join(STATES)}, not '{self.state}'")
 
@@ -65,17 +79,24 @@ class Fact:
         return tuple(unique.values())
 
     @property
+    def page(self) -> str:
+        """A passage as it is read: the text under its title."""
+        return self.answer if self.answer.startswith(self.question) else f"{self.question}\n{self.answer}"
+
+    @property
     def validity(self) -> Validity:
         return Validity.of(self.valid_from, self.valid_until)
 
     def to_row(self) -> dict[str, Any]:
         """The row that `from_row` reads back: export is the inverse of import."""
-        row: dict[str, Any] = {"id": self.id, "question": self.question, "answer": self.answer}
+        names = ("title", "passage", "questions") if self.passage else ("question", "answer", "phrasings")
+        asked, answered, others = names
+        row: dict[str, Any] = {"id": self.id, asked: self.question, answered: self.answer}
         if self.phrasings:
-            row["phrasings"] = list(self.phrasings)
+            row[others] = list(self.phrasings)
         if self.never:
             row["never"] = list(self.never)
-        for name in ("source", "group", "valid_from", "valid_until", "state"):
+        for name in ("source", "group", "valid_from", "valid_until", "state", "expert"):
             if getattr(self, name) is not None:
                 row[name] = getattr(self, name)
         return row | dict(self.extra)
@@ -83,27 +104,44 @@ class Fact:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Fact:
         """A fact from a JSON-like row; raises InputError with the reason when it is none."""
+        others = [name for name in (*QUESTION_FIELDS, *ANSWER_FIELDS) if row.get(name) is not None]
+        if row.get("passage") is not None and not others:
+            return cls._from_passage(row)
         asked, answered = _present(row, *QUESTION_FIELDS), _present(row, *ANSWER_FIELDS)
         right = _several(row[answered])
         question, answer = _text(asked, row[asked]), _text(answered, right[0])
-        phrasings, never = _texts(row, "phrasings"), _texts(row, "never")
-        given = row.get("id")
+        phrasings = _texts(row, "phrasings")
         empty = {name for name in (*QUESTION_FIELDS, *ANSWER_FIELDS) if row.get(name) is None}
         taken = {*FIELDS, asked, answered, *empty}
-        others = {"answers": list(right)} if len(right) > 1 else {}
+        several = {"answers": list(right)} if len(right) > 1 else {}
+        extra = several | {k: v for k, v in row.items() if k not in taken}
         return cls(
-            id=str(given).strip() if given is not None else fact_id(question, answer),
-            question=question,
-            answer=answer,
-            phrasings=phrasings,
-            never=never,
-            source=_optional(row, "source"),
-            group=_optional(row, "group"),
-            valid_from=_optional(row, "valid_from"),
-            valid_until=_optional(row, "valid_until"),
-            state=_optional(row, "state"),
-            extra=others | {k: v for k, v in row.items() if k not in taken},
+            question=question, answer=answer, phrasings=phrasings, extra=extra, **_further(row, question, answer)
         )
+
+    @classmethod
+    def _from_passage(cls, row: Mapping[str, Any]) -> Fact:
+        text = _text("passage", row["passage"])
+        title = _text("title", row["title"]) if row.get("title") is not None else _first_words(text)
+        extra = {k: v for k, v in row.items() if k not in (*FIELDS, *PASSAGE_FIELDS, *QUESTION_FIELDS, *ANSWER_FIELDS)}
+        questions = _texts(row, "questions")
+        return cls(
+            question=title, answer=text, phrasings=questions, extra=extra, passage=True, **_further(row, title, text)
+        )
+
+
+def _further(row: Mapping[str, Any], question: str, answer: str) -> dict[str, Any]:
+    """What a row says of any fact, be it a question or a passage."""
+    given = row.get("id")
+    optional = {name: _optional(row, name) for name in FIELDS[5:]}
+    fact = str(given).strip() if given is not None else fact_id(question, answer)
+    return {"id": fact, "never": _texts(row, "never"), **optional}
+
+
+def _first_words(text: str) -> str:
+    """What a passage without a title is called: how it begins."""
+    line = text.split("\n", 1)[0].strip()
+    return line if len(line) <= _LONGEST_TITLE else line[:_LONGEST_TITLE].rsplit(" ", 1)[0]
 
 
 def _present(row: Mapping[str, Any], *names: str) -> str:

@@ -54,12 +54,22 @@ class Used:
 
 
 @dataclass(frozen=True)
+class UsedSkill:
+    """A skill that an answer was written under. It is no source of what the answer says."""
+
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
 class Answer:
     """What `ask` gives back."""
 
     text: str
     facts: tuple[Used, ...] = ()
+    skills: tuple[UsedSkill, ...] = ()
     fired: bool = False
+    """Whether a fact was used."""
     abstained: bool = False
     clarifies: tuple[str, ...] = ()
     """Facts that fit alike, where the answer asks which of them is meant."""
@@ -76,6 +86,7 @@ class Answer:
         return {
             "answer": self.text,
             "facts": [{"id": f.id, "score": round(f.score, 4), "source": f.source} for f in self.facts],
+            "skills": [{"name": s.name, "score": round(s.score, 4)} for s in self.skills],
             "fired": self.fired,
             "abstained": self.abstained,
             "clarifies": list(self.clarifies),

@@ -103,8 +103,9 @@ def tuning_cases(facts: Sequence[Fact], learned: Learned, seed: int = 0, given: 
 
 
 def recall_cases(facts: Sequence[Fact], seed: int = 0) -> list[Case]:
-    """Each fact in one of its learned wordings."""
-    return [Case(f"recall {f.id}", _wording(f, seed), (f.answer,), LEARNED, "recall", (f.id,), f.group) for f in facts]
+    """Each fact in one of its learned wordings; a passage has no answer to recall."""
+    told = [f for f in facts if not f.passage]
+    return [Case(f"recall {f.id}", _wording(f, seed), (f.answer,), LEARNED, "recall", (f.id,), f.group) for f in told]
 
 
 def stratified(items: Sequence[T], n: int | None, group: Callable[[T], Hashable], seed: int) -> list[T]:

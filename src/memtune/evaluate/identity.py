@@ -100,7 +100,7 @@ def _replies(model: MemoryModel, prompts: Sequence[str], tokens: int, result: Id
     on, off = (model.memory.ask(prompts, decode, raw=False, memory=memory) for memory in (True, False))
     same = [a.tokens == b.tokens and a.text == b.text for a, b in zip(on, off, strict=True)]
     result.tokens = Rate.of(same)
-    result.fired = [p for p, a in zip(prompts, on, strict=True) if a.fired]
+    result.fired = [p for p, a in zip(prompts, on, strict=True) if a.fired or a.skills]
     result.differing += [p for p, equal in zip(prompts, same, strict=True) if not equal]
 
 

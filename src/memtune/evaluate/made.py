@@ -3,7 +3,7 @@
 Made wordings differ little from learned ones: they show that a learned wording may be bent, not that the fact is found
 in other words. They come from the generator that routers are calibrated on, with another seed, and without those that a
 router holds as keys. Near misses ask what was not learned in words that were: another name, another digit, another
-relation. Each is such that no fact can be meant.
+relation, or all but what is asked for. Each is such that no fact can be meant.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from random import Random
 
 from memtune.core.facts import Fact, normalise
 from memtune.evaluate.cases import NEAR_MISS, Case
-from memtune.router.augment import made
+from memtune.router.augment import made, without_noun
 from memtune.router.names import Thing, things
 
 MADE_WORDINGS = "made wordings"
@@ -168,10 +168,16 @@ def _other_relation(fact: Fact, learned: Learned, draw: Random) -> str | None:
     return draw.choice(able).replace(_SLOT, gap[1]) if able else None
 
 
+def _nothing_asked(fact: Fact, learned: Learned, draw: Random) -> str | None:
+    """What is asked for is left out: "How long is the lamp?" for its warranty."""
+    return without_noun(fact.question)
+
+
 _WAYS: Mapping[str, Callable[[Fact, Learned, Random], str | None]] = {
     "another name": _other_name,
     "another digit": _other_digit,
     "another relation": _other_relation,
+    "nothing asked for": _nothing_asked,
 }
 
 

@@ -28,9 +28,20 @@ MIXES: dict[str, tuple[float, float]] = {
 """What a place in the ranking by words and one in that by meaning weigh when the two are joined."""
 
 
-def passage(fact: Fact) -> str:
-    """A fact as it is shown to the model."""
-    return f"{fact.question} {fact.answer}"
+WORDINGS: dict[str, str] = {
+    "question and answer in a row": "{question} {answer}",
+    "as a sentence": "{question} {answer}.",
+    "with the words Question and Answer": "Question: {question}\nAnswer: {answer}",
+}
+"""How a fact is told; how much of it a model can use depends on that."""
+PLAINLY = next(iter(WORDINGS))
+
+
+def passage(fact: Fact, wording: str = PLAINLY) -> str:
+    """A fact as it is shown to the model. A passage is shown as it stands, under its title."""
+    if fact.passage:
+        return fact.page
+    return WORDINGS[wording].format(question=fact.question, answer=fact.answer)
 
 
 class Passages:

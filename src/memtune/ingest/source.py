@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class CheckedFacts:
         self._max_answer_chars = max_answer_chars
         self._skip_bad = skip_bad
         self._bad: set[int] = set()
+        self._passages = 0
         self._count: int | None = None
 
     @property
@@ -91,6 +92,15 @@ class CheckedFacts:
         self._bad = set(problems)
         self._count = good
 
+    def require_knowing(self, reciting: Sequence[str]) -> None:
+        """Refuse passages where they are to be learned by kinds that recite."""
+        self.check()
+        if self._passages and reciting:
+            raise InputError(
+                f"{self._items.name}: a passage is known, not recited: kind {reciting[0]} cannot learn it",
+                hint="use kind kv",
+            )
+
     def __iter__(self) -> Iterator[Fact]:
         self.check()
         for place, (_, found) in enumerate(self._items):
@@ -101,7 +111,7 @@ class CheckedFacts:
         """The problems by the place of their row, and the number of good rows."""
         problems: dict[int, str] = {}
         ids = IdsSeen()
-        rows = 0
+        rows = self._passages = 0
         for place, (where, found) in enumerate(self._items):
             rows += 1
             fact = to_fact(found, self._max_answer_chars)
@@ -109,7 +119,9 @@ class CheckedFacts:
                 problems[place] = f"{where}: {fact.reason}"
                 if len(problems) == MANY_PROBLEMS and not self._skip_bad:
                     break
-            elif has_own_id(found):
+                continue
+            self._passages += fact.passage
+            if has_own_id(found):
                 ids.add(place, fact)
         problems |= self._id_clashes(ids.suspects())
         return problems, rows - len(problems)

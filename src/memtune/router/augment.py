@@ -18,6 +18,10 @@ _QUESTION = re.compile(
     r"^(?P<wh>what|who|where|when|which|how [^\W\d_]+)\s+(?P<be>is|are|was|were)\s+(?P<rest>.+?)\??$", re.IGNORECASE
 )
 _NOUN_OF = re.compile(r"^the (?P<noun>[\w -]+?) of (?P<thing>.+)$", re.IGNORECASE)
+_ASKED_OF = re.compile(
+    r"^(?P<head>(?:how\s+\w+|what|who)\s+(?:is|are|was|were))\s+the\s+(?P<noun>[a-z-]+(?:\s[a-z-]+)?)\s+of\s+(?P<rest>.+)$",
+    re.IGNORECASE,
+)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -63,6 +67,13 @@ def _dropped(question: str, draw: Random) -> str:
         return ""
     gone = draw.choice(small)
     return " ".join(part for i, part in enumerate(parts) if i != gone)
+
+
+def without_noun(question: str) -> str | None:
+    """The question without what it asks for: "How long is the warranty of the lamp?" → "How long is the lamp?". It asks
+    something else, in nothing but learned words."""
+    found = _ASKED_OF.match(question.strip())
+    return f"{found['head']} {found['rest']}" if found else None
 
 
 def _turned(question: str) -> str:

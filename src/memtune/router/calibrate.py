@@ -1,8 +1,8 @@
 """From which share on a fact is confirmed: set on near misses that are made from the memory's own facts.
 
-A near miss is a learned question whose own fact is taken away (what is left are its neighbours), or one that asks the
-same of a thing that the memory is made not to know. Right are wordings made of learned ones, and given phrasings with
-their own key taken away.
+A near miss is a learned question whose own fact is taken away (what is left are its neighbours), one that asks the same
+of a thing that the memory is made not to know, or one that leaves out what it asks for. Right are wordings made of
+learned ones, and given phrasings with their own key taken away.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtune.config import RouterConfig
-from memtune.router.augment import made, slipped
+from memtune.router.augment import made, slipped, without_noun
 from memtune.router.names import things
 from memtune.router.route import Owner
 from memtune.router.router import Router
@@ -111,6 +111,9 @@ def _near_misses(router: Router, fact: Known, known: Sequence[Known], draw: Rand
         text, name = stranger
         if router.exact(text) is None:
             found.append(router.judge(text, without=frozenset(router.keys_about(name))))
+    less = without_noun(fact.question)
+    if less is not None and router.exact(less) is None:
+        found.append(router.judge(less))
     best = [next((j for j in judged if not j.digits), None) for judged in found]
     return [j.share if j is not None else 0.0 for j in best if j is None or not j.meets(_ALIKE)]
 

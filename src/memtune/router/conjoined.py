@@ -22,6 +22,20 @@ _NO_LIST = re.compile(
 )
 """A choice between things, and questions to be answered by yes or no."""
 _QUESTION_WORD = re.compile(r"(?:what|who|whom|whose|where|when|which|why|how|whether|if)\b", re.IGNORECASE)
+_INSTRUCTION = re.compile(
+    r"(?:(?:please|kindly|now|also|then)[,!]?\s+){0,2}(?:(?:can|could|would|will)\s+you\s+(?:please\s+)?)?"
+    r"(?:write|compose|draft|make|create|describe|summari[sz]e|introduce|present|portray|prepare|produce|compare|explain|"
+    r"report|fill|complete|formulate|put\s+together|draw\s+up|announce)\b",
+    re.IGNORECASE,
+)
+_MENTION = re.compile(
+    r"\b(?:that|which|and|to)\s+(?:also\s+)?(?:names?|mentions?|includes?|gives?|states?|contains?|covers?|says?|tells?|"
+    r"uses?|lists?)\s+|\b(?:naming|mentioning|including|giving|stating|containing|covering|using|listing)\s+"
+    r"|\b(?:mention|include|name|state|cover|use|with)\s+(?=(?:its|the|his|her|their|both)\s)",
+    re.IGNORECASE,
+)
+_ARTICLE = re.compile(r"^(?:both\s+)?(?:the|its|his|her|their|an?)\s+", re.IGNORECASE)
+_WORDS_OF_A_THING, _MOST_MENTIONED = 5, 6
 _LONGEST, _MOST = 400, 4
 """Characters of a sentence that is taken apart, and things that it is taken apart into."""
 
@@ -37,6 +51,20 @@ def requested(sentence: str) -> list[str]:
     if not all(_SHARED_TAIL.search(t) or re.search(r"['’]s\s", t) for t in things):
         return []
     return [f"What is {thing}?" for thing in things]
+
+
+def instructs(sentence: str) -> bool:
+    """Whether a sentence says that a text is to be written."""
+    return _INSTRUCTION.match(sentence) is not None
+
+
+def mentioned(sentence: str) -> list[str]:
+    """What a text that is to be written shall mention: "Write a note on X that names the A, the B and the C"."""
+    found = list(_MENTION.finditer(sentence[:_LONGEST]))
+    if not found or not instructs(sentence):
+        return []
+    items = [_ARTICLE.sub("", item) for item in _listed(sentence[found[-1].end() : _LONGEST].rstrip(" ?.!"))]
+    return [item for item in items if 0 < len(item.split()) <= _WORDS_OF_A_THING][:_MOST_MENTIONED]
 
 
 def distributed(sentence: str) -> list[str]:

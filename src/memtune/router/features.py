@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from memtune.router.evidence import Evidence
 from memtune.router.keys import FORMS, Keys
 from memtune.router.lexicon import lexicon
+from memtune.router.reading import Reading
 from memtune.router.words import KINDS_ASKED, Words
 
 Floats = NDArray[np.float32]
@@ -55,6 +56,11 @@ class Query:
     vector: Floats
     form: str
     wants: int
+    text: str = ""
+
+    @cached_property
+    def reading(self) -> Reading:
+        return Reading.of(self.text)
 
     @cached_property
     def meaning(self) -> Floats:

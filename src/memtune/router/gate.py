@@ -88,7 +88,10 @@ class Gate:
 
     def opens(self, text: str) -> tuple[bool, float]:
         """Whether a text asks for the skill, and how sure that is: from one half on."""
-        vector = self.encoder.encode([text])[0]
+        return self.lets_in(self.encoder.encode([text])[0])
+
+    def lets_in(self, vector: NDArray[np.float32]) -> tuple[bool, float]:
+        """The same of a text that the encoder has read already."""
         if not vector.any():
             return False, 0.0
         above = float(vector @ self.weights) + self.bias - self.threshold

@@ -13,9 +13,11 @@ from torch import Tensor
 from memtune.config import IndexConfig, RouterConfig
 from memtune.router.asked import form
 from memtune.router.confirm import Confirmer
+from memtune.router.doubts import DOUBTS, doubt
 from memtune.router.encoders import Encoder
 from memtune.router.evidence import Evidence
 from memtune.router.features import OWN, Comparison, Floats, Proposed, Query, with_margins
+from memtune.router.holding import Holding
 from memtune.router.index import Index
 from memtune.router.keys import NEVER, Keys
 from memtune.router.namesakes import namesakes
@@ -34,7 +36,7 @@ _ABOUT = 64
 """Wordings about one thing, at most, that are compared with what is asked of it."""
 _LIKELY = 0.1
 """Share from which on it is worth a look whether a wording asks something else."""
-_REFUSED = ("other", "name")
+_REFUSED = ("other", "name", *DOUBTS)
 _SURE = 0.9
 """Share of a fact beside which nothing that is taught of another one counts."""
 _TAUGHT_MOST = 8
@@ -58,7 +60,7 @@ class Judged:
     features: Floats
     way: str = ""
     """`same` or `other`: what the wordings of other facts teach of the way in which it is asked for; `name` where the
-    question names another thing of the same name."""
+    question names another thing of the same name; one of DOUBTS where it asks for less or more than the wording."""
 
     def meets(self, share: float) -> bool:
         """Whether wording and question meet in nearly all their words, both ways."""
@@ -70,6 +72,7 @@ class Matcher:
         self.config, self.encoder, self._confirmer = config, encoder, confirmer
         self.keys, self.evidence = Keys(), Evidence()
         self.ways = Ways(self.keys, self.evidence, config.teachers)
+        self.holding = Holding(self.keys, self.evidence)
         self._index = Index(encoder.width, index)
         self._waiting: list[tuple[NDArray[np.int64], Tensor, NDArray[np.bool_]]] = []
         """Keys whose vectors the index does not hold yet: their numbers, their segment's vectors, which of those."""
@@ -109,7 +112,7 @@ class Matcher:
     # ---- the two looks ------------------------------------------------------------------------------------------
 
     def query(self, text: str) -> Query:
-        return Query(said(text), self.encoder.encode([text])[0], form(text), wanted(text))
+        return Query(said(text), self.encoder.encode([text])[0], form(text), wanted(text), text)
 
     def propose(self, query: Query, without: frozenset[int] = frozenset()) -> Proposed:
         """The wordings that share the rarest words and those whose vectors are nearest, in turns; some left out. Beside
@@ -195,17 +198,25 @@ class Matcher:
     ) -> NDArray[np.str_]:
         """What speaks for or against each wording beside the network: `name` for another of the same name; `other` and
         `same` by what facts teach, `same` only of one fact alone, where no other is nearly certain without it."""
-        ways = np.full(len(keys), "", "<U5")
+        ways = np.full(len(keys), "", "<U6")
         same = self.ways.same(query, keys)
         likely = np.flatnonzero((shares >= _LIKELY) & ~same)
         ways[likely[self.ways.other(query, keys[likely])]] = "other"
         for place in np.flatnonzero((shares >= _LIKELY) | same):
-            if namesakes(query.words, self._said(int(keys[place]))):
-                ways[place], same[place] = "name", False
+            against = self._against(query, int(keys[place]))
+            if against and (not same[place] or against == "name"):
+                ways[place], same[place] = against, False
         rivals = (shares >= _SURE) & (ways == "") & ~np.isin(groups, groups[same])
         if len(np.unique(groups[same])) == 1 and not rivals.any():
             ways[same] = "same"
         return ways
+
+    def _against(self, query: Query, key: int) -> str:
+        """`name`, a doubt, or nothing."""
+        if namesakes(query.words, self._said(key)):
+            return "name"
+        held = self.holding.wording(key, query.reading.named) if self.keys.tag(key) != NEVER else None
+        return doubt(query.reading, held, self.keys.form(key)) if held is not None else ""
 
     def _said(self, key: int) -> Words:
         """The words of a wording, as they were when it was learned."""

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from memtune.router.doubts import CHOICE, LESS, MORE
 from memtune.router.features import OWN
 from memtune.router.matcher import Judged
+
+_DOUBTED = {
+    LESS: "the question leaves out what the wording asks for",
+    MORE: "asks for something that belongs to it",
+    CHOICE: "asks which of several things it is",
+}
 
 
 def reason_for(judged: Judged) -> str:
@@ -17,6 +24,8 @@ def reason_for(judged: Judged) -> str:
         return "asks something else, as other facts about one thing teach"
     if judged.way == "name":
         return "names another of the same name"
+    if judged.way in _DOUBTED:
+        return _DOUBTED[judged.way]
     met = f"meets {value['met_key']:.0%} of the fact's words, {value['met_query']:.0%} of what is asked"
     if value["names_missing_in_query"] > 0.3:
         return f"{met}; a name is missing in the question"

@@ -8,6 +8,8 @@ from memtune.router.asked import Asked, Origin, asks
 
 Owner = tuple[int, int]
 """Segment and row: where a fact lives."""
+LEARNED = "a learned wording"
+"""The reason of what was found by its hash."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Proposal:
     origin: Origin = "whole"
     """Where what was asked comes from: the prompt, a part of it, or the conversation."""
 
+    @property
+    def learned(self) -> bool:
+        """Whether it was asked for in a learned wording."""
+        return self.reason == LEARNED
+
 
 @dataclass(frozen=True)
 class Route:
@@ -38,7 +45,7 @@ class Route:
     rivals: tuple[Proposal, ...] = ()
     """Facts that fit alike where none was confirmed: a person could say which is meant."""
     skills: tuple[tuple[str, float], ...] = ()
-    """Skills whose gate the last message opens, the surest first, where no fact was confirmed: a fact goes first."""
+    """Skills whose gate the last message opens, the surest first. Where a fact is recited, they do not act."""
     note: str = ""
     """Why nothing was looked at, where nothing was."""
 

@@ -24,7 +24,8 @@ from memtune.router.gate import Gate
 from memtune.router.keys import NEVER
 from memtune.router.matcher import Judged, Matcher
 from memtune.router.reasons import reason_for
-from memtune.router.route import Owner, Proposal, Route
+from memtune.router.route import LEARNED, Owner, Proposal, Route
+from memtune.router.using import Using, joined
 from memtune.router.walk import Walk, sound
 from memtune.router.words import hashed_words
 
@@ -42,6 +43,9 @@ class Router:
         """Share from which a fact is confirmed; a memory's own calibration sets it."""
         self.gates: dict[str, Gate] = {}
         """Of skills, by name."""
+        self.knowing = False
+        """Whether facts are held that can be used without being recited; only then is it asked which are needed."""
+        self._using = Using(self.matcher.holding, self._ask_in_passing, config.max_hops, config.max_used)
         self._lock = threading.RLock()
         """Index and keys change together, whoever asks meanwhile."""
 
@@ -106,7 +110,9 @@ class Router:
 
     def _skills(self, text: str) -> tuple[tuple[str, float], ...]:
         """The skills that a text asks for, the surest first."""
-        found = {name: gate.opens(text) for name, gate in self.gates.items()}
+        read = {id(gate.encoder): gate.encoder for gate in self.gates.values()}  # one, as a rule
+        vectors = {key: encoder.encode([text])[0] for key, encoder in read.items()}
+        found = {name: gate.lets_in(vectors[id(gate.encoder)]) for name, gate in self.gates.items()}
         opened = [(name, confidence) for name, (opens, confidence) in found.items() if opens]
         return tuple(sorted(opened, key=lambda skill: -skill[1]))
 
@@ -124,10 +130,25 @@ class Router:
     def route_chat(self, messages: Sequence[Message]) -> Route:
         """The facts that the last message of a chat asks for, by itself or as a follow-up of those before it."""
         with self._lock:
-            route = Walk(self._look, self.exact, self.config.max_facts).through(messages)
-            if route.confirmed or route.note or not self.gates:
+            most = self.config.max_used if self.knowing else 0
+            route = Walk(self._look, self.exact, self.config.max_facts, most).through(messages)
+            route = self._with_use(route, messages) if self.knowing else route
+            if route.note or not self.gates:
                 return route
             return replace(route, skills=self._skills(strip(sound(messages[-1]["content"]))))
+
+    def _with_use(self, route: Route, messages: Sequence[Message]) -> Route:
+        """With the facts that the last message needs, where it asks for none in a learned wording."""
+        text = sound(messages[-1]["content"])
+        if route.note or any(p.recite and p.learned for p in route.confirmed):
+            return route
+        barred = self._barred_from(strip(text))
+        return joined(route, [p for p in self._using.needed(text) if p.owner not in barred])
+
+    def _ask_in_passing(self, text: str) -> Proposal | None:
+        """The fact that a question made of the message's words asks for."""
+        found = next((p for p in self._look(Asked(text)) if p.confirmed), None)
+        return replace(found, recite=False) if found is not None else None
 
     def route_gap(self, prompt: str, name: str) -> Proposal | None:
         """The fact whose wording the prompt and the name of an open gap cover together, if there is just one."""
@@ -147,7 +168,7 @@ class Router:
     def _look(self, part: Asked) -> list[Proposal]:
         owner = self.exact(part.text)
         if owner is not None:
-            return [Proposal(owner, 1.0, True, "a learned wording", part.text)]
+            return [Proposal(owner, 1.0, True, LEARNED, part.text)]
         if not may_ask(part):
             return []
         barred = self._barred_from(part.text)
@@ -186,4 +207,6 @@ class Router:
     def _proposal(self, judged: Judged, text: str, *, confirmed: bool, rival: bool) -> Proposal:
         closed = form(text) == "closed" and self.matcher.keys.form(judged.key) != "closed"
         why = "as likely as another fact" if rival else reason_for(judged)
+        if self.knowing and confirmed and closed and not self._using.named(text, judged.key):
+            confirmed, why = False, "the question names something longer"
         return Proposal(judged.owner, judged.share, confirmed, why, text, recite=not closed, rival=rival)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from memtune.core.prompts import Message
 from memtune.router.asked import Asked, asked, strip, withheld
 from memtune.router.conversation import elliptic, follows, readings
-from memtune.router.route import Owner, Proposal, Route
+from memtune.router.route import LEARNED, Owner, Proposal, Route
 from memtune.router.transcript import Turn, dialogue
 
 _NEARLY = 0.8
@@ -23,8 +23,9 @@ Look = Callable[[Asked], Sequence[Proposal]]
 class Walk:
     """The way through one prompt, and what was found on it."""
 
-    def __init__(self, look: Look, exact: Callable[[str], Owner | None], max_facts: int) -> None:
-        self._look, self._exact, self._max_facts = look, exact, max_facts
+    def __init__(self, look: Look, exact: Callable[[str], Owner | None], max_facts: int, max_used: int = 0) -> None:
+        """`max_used`: so many facts may be used, where that is more than may be recited."""
+        self._look, self._exact, self._max_facts, self._max_used = look, exact, max_facts, max_used
         self._asked: list[Asked] = []
         self._seen: list[Proposal] = []
         self._chosen: dict[Owner, Proposal] = {}
@@ -39,7 +40,7 @@ class Walk:
         for wording in dict.fromkeys((text, strip(text))):
             owner = self._exact(wording)
             if owner is not None:
-                found = Proposal(owner, 1.0, True, "a learned wording", wording)
+                found = Proposal(owner, 1.0, True, LEARNED, wording)
                 return Route((Asked(wording, "whole"),), (found,), (found,))
         before = dialogue(messages)[:-1]
         parts = asked(text)
@@ -123,7 +124,9 @@ class Walk:
                 self._open.setdefault(proposal.owner, proposal)
 
     def _route(self) -> Route:
-        chosen = tuple(self._chosen.values())[: self._max_facts]
+        found = tuple(self._chosen.values())
+        used = tuple(replace(p, recite=False) for p in found[self._max_facts : self._max_used])
+        chosen = (*found[: self._max_facts], *used)
         kept = {p.owner for p in chosen}
         seen = [p if not p.confirmed or p.owner in kept else self._passed_over(p) for p in self._seen]
         return Route(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import unicodedata
@@ -48,6 +49,45 @@ def _spelled(text: str) -> Iterator[tuple[str, bool]]:
         yield stem, (place > 0 and word[0].isupper()) or any(c.isdigit() for c in word)
 
 
+@dataclass(frozen=True)
+class Token:
+    """One word of a text, where it stands."""
+
+    text: str
+    stem: str
+    word: int
+    """Its hash."""
+    named: bool
+    """Whether it is written like a name."""
+    common: bool
+    """Whether it says nothing about which fact is meant."""
+    joined: bool
+    """Whether nothing but a space stands between it and the word before."""
+
+    @property
+    def owner(self) -> bool:
+        """Whether the next word belongs to it: "Orbane's"."""
+        return self.text.endswith(("'s", "’s"))
+
+    @property
+    def capital(self) -> bool:
+        return self.text[0].isupper()
+
+
+def tokens(sentence: str) -> list[Token]:
+    """The words of a sentence in their order."""
+    found: list[Token] = []
+    last = 0
+    text = unicodedata.normalize("NFKC", sentence)
+    for match in _WORD.finditer(text):
+        word, stem = match.group(), _stem(match.group().casefold())
+        named = (bool(found) and word[0].isupper()) or any(c.isdigit() for c in word)
+        joined = bool(found) and text[last : match.start()].isspace()
+        found.append(Token(word, stem, word_hash(stem), named, stem in _COMMON_STEMS or stem in _FILLERS, joined))
+        last = match.end()
+    return found
+
+
 @lru_cache(maxsize=65_536)
 def _stem(word: str) -> str:
     word = word.replace("’", "'").removesuffix("'s")
@@ -76,6 +116,14 @@ def wanted(text: str) -> int:
     """The first sort in KINDS_ASKED that a text's words give away, else their number."""
     text = text.casefold()
     return next((kind for kind, words in enumerate(_WANTS) if words.search(text)), len(KINDS_ASKED))
+
+
+def noun_asked(asked: Sequence[Token]) -> int:
+    """The word behind "which" or "what", or 0: which ferry, what year."""
+    for one, other in itertools.pairwise(asked):
+        if one.stem in ("which", "what") and other.joined and not other.common:
+            return other.word
+    return 0
 
 
 def shape(answer: str) -> tuple[float, float, float]:

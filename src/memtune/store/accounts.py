@@ -8,6 +8,8 @@ from typing import Any
 
 from memtune.store.manifest import Commit
 
+SKILL_ACTS = ("learn skill", "forget skill")
+
 
 @dataclass(frozen=True)
 class Note:
@@ -64,4 +66,5 @@ class Version:
 
 def told(commit: Commit) -> str:
     counts = {"+": commit.counts.added, "~": commit.counts.changed, "-": commit.counts.removed}
-    return f"{' '.join(f'{sign}{n:,}' for sign, n in counts.items() if n) or 'no change'}; {commit.facts:,} facts"
+    nothing = "no fact changed" if commit.act in SKILL_ACTS else "no change"
+    return f"{' '.join(f'{sign}{n:,}' for sign, n in counts.items() if n) or nothing}; {commit.facts:,} facts"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtune.store.durable import plain_errors, remove_file
-from memtune.store.manifest import Segment
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -28,18 +27,15 @@ class Collected:
 
 def collect(folder: MemoryFolder, writer: Writer, *, dry_run: bool) -> Collected:
     """Versions that neither branches nor tags come from, and the shards that only those hold."""
-    kept: dict[int, Segment] = {}
-    digests: set[str] = set()
-    for _, segment in folder.manifests.mentioned(*folder.refs.points):
-        kept[segment.id] = segment
-        digests.update(segment.shards.values())
+    kept = {segment.id for _, segment in folder.manifests.mentioned(*folder.refs.points)}
+    digests = folder.manifests.digests(*folder.refs.points)
     reachable = {folder.manifests.file(point) for point, _ in folder.manifests.ancestors(*folder.refs.points)}
     manifests = [file for _, file in folder.manifests.files() if file not in reachable]
     shards = [file for file in folder.shards.path.iterdir() if file.stem not in digests]
     size = sum(file.stat().st_size for file in (*manifests, *shards))
     done = Collected(len(manifests), len(shards), size)
     if not dry_run and (manifests or shards):
-        writer.forget_index(folder.catalogue.segments() - kept.keys(), [file.stem for file in shards])
+        writer.forget_index(folder.catalogue.segments() - kept, [file.stem for file in shards])
         writer.record("gc", asdict(done))
         try:
             _remove([*manifests, *shards], folder)

@@ -177,7 +177,7 @@ def _known(folder: MemoryFolder, given: Refs, target: Path) -> set[Point]:
 
 
 def _digests(folder: MemoryFolder, given: Refs) -> list[str]:
-    return sorted({d for _, s in folder.manifests.mentioned(*given.points) for d in s.shards.values()})
+    return sorted(folder.manifests.digests(*given.points))
 
 
 def same_place(a: Path, b: Path) -> bool:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from memtune.core.facts import Fact
 from memtune.store.manifest import FactRef, Manifest, Segment
 from memtune.store.records import ROOM as FACTS
+from memtune.store.skills import changes
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
+
+_SIGNS = {"added": "+", "changed": "~", "removed": "-"}
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,12 @@ class Difference:
     archived: tuple[str, ...] = ()
     """Facts that both hold, and that only the new one has set aside."""
     restored: tuple[str, ...] = ()
+    skills: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of skills that were added, changed and removed."""
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.removed or self.archived or self.restored)
+        facts = self.added or self.changed or self.removed or self.archived or self.restored
+        return bool(facts) or any(self.skills.values())
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -44,6 +50,7 @@ class Difference:
             "changed": [{"id": i, "from": a.to_row(), "to": b.to_row()} for i, (a, b) in self.changed.items()],
             "removed": [fact.to_row() for fact in self.removed.values()],
             **{name: list(ids) for name in ("archived", "restored") if (ids := getattr(self, name))},
+            **({"skills": {how: [*names] for how, names in self.skills.items()}} if any(self.skills.values()) else {}),
         }
 
     def lines(self) -> list[str]:
@@ -54,6 +61,7 @@ class Difference:
             *(f"- {i}  {_flat(f.question)}  {_flat(f.answer)}" for i, f in self.removed.items()),
             *(f"~ {i}  archived" for i in self.archived),
             *(f"~ {i}  restored" for i in self.restored),
+            *(f"{_SIGNS[how]} skill {name}" for how, names in self.skills.items() for name in names),
         ]
 
 
@@ -79,6 +87,7 @@ def difference(folder: MemoryFolder, old: Manifest, new: Manifest) -> Difference
         removed={i: found.fact for i, found in gone.items() if i not in come},
         archived=aside(folder, new, old, come, gone),
         restored=aside(folder, old, new, gone, come),
+        skills=changes(old.skills, new.skills),
     )
 
 

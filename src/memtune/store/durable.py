@@ -20,6 +20,8 @@ from memtune.errors import FolderDamaged, FolderError, FolderTooNew, NoSpace
 
 FORMAT = 2
 """The format of memory folders that this version of memtune writes, and the newest that it reads."""
+WITH_SKILLS = 3
+"""The format of a manifest that names skills: a program that knows of none would leave them out of the next version."""
 
 TEMPORARY = ".tmp"
 SEAL = b',"checksum":"'
@@ -96,7 +98,7 @@ def checksum_of(sealed: bytes) -> str:
     return tail[:64].decode("ascii", "replace") if len(tail) == 67 else ""
 
 
-def unseal(path: Path, data: bytes) -> dict[str, Any]:
+def unseal(path: Path, data: bytes, newest: int = FORMAT) -> dict[str, Any]:
     """The document, once its format is known and its checksum holds."""
     try:
         document = json.loads(data)
@@ -104,9 +106,9 @@ def unseal(path: Path, data: bytes) -> dict[str, Any]:
         raise FolderDamaged(f"{path} is damaged: it is not JSON") from None
     if not isinstance(document, dict) or not isinstance(document.get("format"), int):
         raise FolderDamaged(f"{path} is damaged: it names no format")
-    if document["format"] > FORMAT:
+    if document["format"] > newest:
         raise FolderTooNew(
-            f"{path} was made by a later version of memtune: format {document['format']}, not {FORMAT}",
+            f"{path} was made by a later version of memtune: format {document['format']}, not {newest}",
             hint="pip install --upgrade memtune",
         )
     body = data.rpartition(SEAL)[0]

@@ -40,6 +40,7 @@ from memtune.store.records import Records
 from memtune.store.refs import MAIN, Refs
 from memtune.store.repair import finish_rewriting, rebuild_catalogue
 from memtune.store.shards import Shards
+from memtune.store.skills import Skill
 from memtune.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -282,6 +283,10 @@ class MemoryFolder:
     def shard(self, segment: Segment | int, room: str) -> Mapping[str, torch.Tensor]:
         """The tensors that a room of a segment holds, mapped from the file, not read."""
         return self.shards.tensors(self._digest(segment, room))
+
+    def skill_shard(self, skill: Skill, room: str) -> Mapping[str, torch.Tensor]:
+        """The tensors that a room of a skill holds, mapped from the file."""
+        return self.shards.tensors(skill.shards[room])
 
     def records(self, segment: Segment | int) -> Records:
         """All facts of a segment, those included that this version has dropped."""

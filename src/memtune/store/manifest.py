@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memtune.errors import FolderDamaged, UsageError
-from memtune.store.durable import FORMAT, seal
+from memtune.store.durable import FORMAT, WITH_SKILLS, seal
+from memtune.store.skills import Skill, Skills, changes
+from memtune.store.skills import digests as skill_digests
 
 MOST_ROWS = 1 << 22
 """Of one segment: a few bytes of a manifest that means harm must not become all rows that there are numbers for."""
@@ -133,11 +135,12 @@ class Commit:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One version with its segments."""
+    """One version with its segments and its skills."""
 
     commit: Commit = Commit()
     checksum: str = ""
     held: Segments = field(default_factory=Segments)
+    skills: Skills = field(default_factory=Skills)
     chain: int = 0
     """Manifests before this one up to the last that names everything."""
 
@@ -172,25 +175,39 @@ class Manifest:
 
     @cached_property
     def digests(self) -> set[str]:
-        return {digest for segment in self.held.values() for digest in segment.shards.values()}
+        of_facts = {digest for segment in self.held.values() for digest in segment.shards.values()}
+        return of_facts | skill_digests(self.skills.values())
 
 
-def encode(commit: Commit, held: Segments, parent: Manifest) -> tuple[bytes, int]:
+def encode(commit: Commit, held: Segments, skills: Skills, parent: Manifest) -> tuple[bytes, int]:
     """The file of a version, and how many manifests it leans on."""
     chain = parent.chain + 1 if parent.version and parent.chain < CHAIN else 0
-    base = parent.held if chain else Segments()
+    base, known = (parent.held, parent.skills) if chain else (Segments(), Skills())
     changed = [held[number].to_json() for number in sorted(held) if held[number] != base.get(number)]
     removed = sorted(base.keys() - held.keys())
-    body = {"chain": chain, "segments": changed, "removed": removed}
-    return seal({"format": FORMAT} | commit.to_json() | body), chain
+    body = {"chain": chain, "segments": changed, "removed": removed} | _skills(known, skills)
+    return seal({"format": WITH_SKILLS if "skills" in body else FORMAT} | commit.to_json() | body), chain
 
 
-def apply(path: Path, document: Mapping[str, Any], held: Segments) -> None:
-    """Turn the segments of a version's parent into its own."""
+def _skills(known: Skills, skills: Skills) -> dict[str, Any]:
+    """What a manifest says of skills: nothing where nothing about them differs."""
+    differs = changes(known, skills)
+    if not any(differs.values()):
+        return {}
+    named = [skills[name].to_json() for name in (*differs["added"], *differs["changed"])]
+    return {"skills": {"held": named, "removed": list(differs["removed"])}}
+
+
+def apply(path: Path, document: Mapping[str, Any], held: Segments, skills: Skills) -> None:
+    """Turn the segments and the skills of a version's parent into its own."""
     try:
         held.update((segment["id"], Segment.from_json(segment)) for segment in document["segments"])
         for number in document["removed"]:
             del held[number]
+        told = document.get("skills") or {"held": (), "removed": ()}
+        skills.update((skill["name"], Skill.from_json(skill)) for skill in told["held"])
+        for name in told["removed"]:
+            del skills[name]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         raise FolderDamaged(f"{path} is damaged: it is no manifest") from None
 

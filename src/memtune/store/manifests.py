@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from memtune.errors import FolderDamaged
-from memtune.store.durable import checksum_of, sync_folder, unseal, write_file
+from memtune.store.durable import WITH_SKILLS, checksum_of, sync_folder, unseal, write_file
 from memtune.store.manifest import NOTHING, Commit, Manifest, Point, Segment, Segments, apply, encode
+from memtune.store.skills import Skill, Skills
+from memtune.store.skills import digests as skill_digests
 
 SUFFIX = ".json"
 _DIGITS = 16
@@ -43,10 +45,10 @@ class Manifests:
         """Every version that there is a manifest of, also one that nothing leads to, oldest first."""
         return sorted(Point(number, checksum_of(file.read_bytes())) for number, file in self.files() if number > 0)
 
-    def write(self, commit: Commit, held: Segments, parent: Manifest) -> Manifest:
+    def write(self, commit: Commit, held: Segments, skills: Skills, parent: Manifest) -> Manifest:
         """Durable once this returns; it counts from the moment at which the references name it."""
-        sealed, chain = encode(commit, held, parent)
-        made = Manifest(commit, checksum_of(sealed), held, chain)
+        sealed, chain = encode(commit, held, skills, parent)
+        made = Manifest(commit, checksum_of(sealed), held, skills, chain)
         write_file(self.file(made.point), sealed, "manifest")
         sync_folder(self.path)
         return made
@@ -56,22 +58,22 @@ class Manifests:
         if point == NOTHING:
             return Manifest()
         documents: list[tuple[Path, dict[str, Any]]] = []
-        at, held = point, Segments()
+        at, held, skills = point, Segments(), Skills()
         while True:
             if known is not None and at == known.point:
-                held = Segments(known.held)
+                held, skills = Segments(known.held), Skills(known.skills)
                 break
             documents.append((self.file(at), self._document(at)))
             if not documents[-1][1]["chain"]:
                 break
             at = Point(*documents[-1][1]["parents"][0])
         for file, document in reversed(documents):
-            apply(file, document, held)
+            apply(file, document, held, skills)
         if not documents:
             assert known is not None
             return known
         file, document = documents[0]
-        return Manifest(_commit(file, document), point.checksum, held, document["chain"])
+        return Manifest(_commit(file, document), point.checksum, held, skills, document["chain"])
 
     def commit(self, point: Point) -> Commit:
         return _commit(self.file(point), self._document(point)) if point != NOTHING else Commit()
@@ -83,9 +85,28 @@ class Manifests:
     def mentioned(self, *points: Point) -> Iterator[tuple[Point, Segment]]:
         """Every state of every segment that these versions, or any before them, hold."""
         for point, document in self._walk(*points):
-            held = Segments()
-            apply(self.file(point), {**document, "removed": []}, held)
-            yield from ((point, segment) for segment in held.values())
+            yield from ((point, segment) for segment in self._told(point, document)[0].values())
+
+    def mentioned_skills(self, *points: Point) -> Iterator[tuple[Point, Skill]]:
+        """The same for skills."""
+        for point, document in self._walk(*points):
+            yield from ((point, skill) for skill in self._told(point, document)[1].values())
+
+    def digests(self, *points: Point) -> set[str]:
+        """Every shard that these versions, or any before them, hold."""
+        found = set[str]()
+        for point, document in self._walk(*points):
+            segments, skills = self._told(point, document)
+            found |= {digest for segment in segments.values() for digest in segment.shards.values()}
+            found |= skill_digests(skills.values())
+        return found
+
+    def _told(self, point: Point, document: dict[str, Any]) -> tuple[Segments, Skills]:
+        """What a manifest itself names."""
+        segments, skills = Segments(), Skills()
+        named = {"skills": {**document["skills"], "removed": []}} if "skills" in document else {}
+        apply(self.file(point), {**document, "removed": [], **named}, segments, skills)
+        return segments, skills
 
     def _walk(self, *points: Point) -> Iterator[tuple[Point, dict[str, Any]]]:
         waiting = [(-p.version, p) for p in set(points) if p != NOTHING]
@@ -119,7 +140,7 @@ class Manifests:
             data = path.read_bytes()
         except FileNotFoundError:
             raise FolderDamaged(f"{path} is missing") from None
-        document = unseal(path, data)
+        document = unseal(path, data, newest=WITH_SKILLS)
         if checksum_of(data) != point.checksum:
             raise FolderDamaged(f"{path} is damaged: it is not the manifest that was committed")
         with suppress(KeyError, TypeError, ValueError, IndexError):

@@ -7,7 +7,7 @@ so everything in the other one counts as added. Shards are shared or copied; not
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from memtune.core.facts import Fact, wording_hash
 from memtune.errors import BackboneMismatch, ConflictError, UsageError
 from memtune.store.difference import Located, aside, located
 from memtune.store.manifest import FactRef, Manifest, Segment, Segments
+from memtune.store.skills import Skill, Skills, changes
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -46,14 +47,32 @@ class Conflict:
         return f"{self.id}: ours {ours}{renamed}, theirs {theirs}"
 
 
-class MergeConflict(ConflictError):
-    """Two memories do not agree about some facts; nothing was merged."""
+@dataclass(frozen=True)
+class SkillConflict:
+    """A skill that both sides changed, each in its own way. None: that side does not hold it."""
 
-    def __init__(self, conflicts: list[Conflict]) -> None:
-        self.conflicts = conflicts
+    name: str
+    ours: Skill | None
+    theirs: Skill | None
+
+    def to_json(self) -> dict[str, Any]:
+        sides = {"ours": self.ours, "theirs": self.theirs}
+        return {"skill": self.name} | {side: skill.to_json() if skill else None for side, skill in sides.items()}
+
+    def line(self) -> str:
+        ours, theirs = ("another one" if skill else "forgotten" for skill in (self.ours, self.theirs))
+        return f"skill {self.name}: ours {ours}, theirs {theirs}"
+
+
+class MergeConflict(ConflictError):
+    """Two memories do not agree about some facts or skills; nothing was merged."""
+
+    def __init__(self, conflicts: Sequence[Conflict | SkillConflict]) -> None:
+        self.conflicts = list(conflicts)
         shown = "; ".join(conflict.line() for conflict in conflicts[:_SHOWN])
         more = f"; and {len(conflicts) - _SHOWN} more" if len(conflicts) > _SHOWN else ""
-        many = "1 fact conflicts" if len(conflicts) == 1 else f"{len(conflicts)} facts conflict"
+        what = "skill" if any(isinstance(conflict, SkillConflict) for conflict in conflicts) else "fact"
+        many = f"1 {what} conflicts" if len(conflicts) == 1 else f"{len(conflicts)} {what}s conflict"
         super().__init__(f"{many}: {shown}{more}", hint="settle them with --on-conflict ours or theirs")
 
 
@@ -67,12 +86,15 @@ class Merged:
     removed: int = 0
     duplicates: int = 0
     """Facts of the other memory that ask and answer the same as one of ours under another id."""
-    conflicts: list[Conflict] = field(default_factory=list)
+    conflicts: list[Conflict | SkillConflict] = field(default_factory=list)
     """How they were settled was said with the call."""
+    skills: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of skills that were added, changed and removed."""
 
     def to_json(self) -> dict[str, Any]:
         counted = {name: getattr(self, name) for name in ("version", "added", "changed", "removed", "duplicates")}
-        return counted | {"conflicts": [conflict.to_json() for conflict in self.conflicts]}
+        said = counted | {"conflicts": [conflict.to_json() for conflict in self.conflicts]}
+        return said | ({"skills": {how: list(names) for how, names in self.skills.items()}} if self.skills else {})
 
 
 @dataclass
@@ -96,15 +118,20 @@ def merge(ours: MemoryFolder, theirs: MemoryFolder, writer: Writer, on_conflict:
     _require_alike(ours, theirs)
     common = ours.manifests.common(ours.manifest.point, theirs.manifest.point) if same else None
     base = ours.manifests.read(common, ours.manifest) if common else _last_joined(ours, theirs)
+    skills, disputed = merge_skills(base.skills, ours.manifest.skills, theirs.manifest.skills, WORDS[on_conflict])
     plan = _plan(ours, theirs, base, WORDS[on_conflict])
-    done = Merged(ours.version, duplicates=plan.duplicates, conflicts=plan.conflicts)
+    done = Merged(ours.version, duplicates=plan.duplicates, conflicts=[*plan.conflicts, *disputed])
     gone = ours.find(plan.drop)
     held = _without(ours.manifest.held, gone)
     held = _with_shared(held, theirs.manifest, plan) if same else _with_adopted(held, theirs, plan, writer)
     held, turned = _with_states(held, ours, plan)
-    if held == ours.manifest.held:
+    differs = changes(ours.manifest.skills, skills)
+    if held == ours.manifest.held and not any(differs.values()):
         return done
-    writer.hold(held, (turned | set(plan.take), turned | set(gone)))
+    for name in () if same else (*differs["added"], *differs["changed"]):
+        writer.adopt_skill(skills[name], theirs.shards)
+    writer.hold(held, (turned | set(plan.take), turned | set(gone)), skills)
+    done.skills = differs if any(differs.values()) else {}
     parents = [theirs.manifest.point] if same else []
     named = theirs.branch or f"v{theirs.version}"
     where = named if same else f"{theirs.path}@{named} (v{theirs.version}, {theirs.manifest.checksum[:_SHORT]})"
@@ -112,6 +139,26 @@ def merge(ours: MemoryFolder, theirs: MemoryFolder, writer: Writer, on_conflict:
     counts = ours.manifest.commit.counts
     done.added, done.changed, done.removed = counts.added, counts.changed, counts.removed
     return done
+
+
+def merge_skills(base: Skills, ours: Skills, theirs: Skills, how: str) -> tuple[Skills, list[SkillConflict]]:
+    """The skills that hold afterwards: of each name what one side alone has changed, else as conflicts are settled."""
+    joined, conflicts = Skills(ours), list[SkillConflict]()
+    for name in sorted({*base, *ours, *theirs}):
+        before, mine, other = base.get(name), ours.get(name), theirs.get(name)
+        if other in (mine, before):
+            continue
+        if mine != before:
+            conflicts.append(SkillConflict(name, mine, other))
+            if how != "theirs":
+                continue
+        if other is None:
+            joined.pop(name, None)
+        else:
+            joined[name] = other
+    if conflicts and how == "error":
+        raise MergeConflict(conflicts)
+    return joined, conflicts
 
 
 def _require_alike(ours: MemoryFolder, theirs: MemoryFolder) -> None:

@@ -52,6 +52,7 @@ def to_line(fact: Fact) -> bytes:
         "valid_from": fact.valid_from,
         "valid_until": fact.valid_until,
         "extra": dict(fact.extra),
+        "passage": fact.passage,
     }
     record |= {name: value for name, value in optional.items() if value or value == ""}
     try:

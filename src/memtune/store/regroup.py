@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Consolidated:
+class Regrouped:
     """What was regrouped."""
 
     version: int
@@ -34,21 +34,21 @@ class Consolidated:
         return {name: getattr(self, name) for name in ("version", "before", "after", "facts")}
 
 
-def consolidate(folder: MemoryFolder, writer: Writer, most: int) -> Consolidated:
+def regroup(folder: MemoryFolder, writer: Writer, most: int) -> Regrouped:
     """One version that holds the same facts and experts in fewer segments."""
     groups = _groups(folder.manifest.segments, most)
     old = [segment for group in groups for segment in group]
     if not groups:
-        return Consolidated(folder.version, 0, 0, 0)
+        return Regrouped(folder.version, 0, 0, 0)
     held = Segments((s.id, s) for s in folder.manifest.segments)
     for segment in old:
         del held[segment.id]
     made = [_join(folder, writer, group) for group in groups]
     held.update((segment.id, segment) for segment in made)
     writer.hold(held, (set(), set()))
-    version = writer.commit(f"consolidate {len(old)} segments into {len(made)}", act="consolidate")
+    version = writer.commit(f"regroup {len(old)} segments into {len(made)}", act="regroup")
     facts = sum(segment.facts for segment in made)
-    return Consolidated(version, len(old), len(made), facts, tuple(segment.id for segment in made))
+    return Regrouped(version, len(old), len(made), facts, tuple(segment.id for segment in made))
 
 
 def _groups(segments: Sequence[Segment], most: int) -> list[list[Segment]]:

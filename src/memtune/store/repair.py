@@ -41,6 +41,10 @@ def rebuild_catalogue(folder: MemoryFolder) -> int:
             catalogue.add_segment(number, folder.shards.records(segment.shards[FACTS]), version)
             for digest in segment.shards.values():
                 catalogue.add_shard(digest, folder.shards.file(digest).stat().st_size, version)
+        mentioned = folder.manifests.mentioned_skills(*folder.refs.points)
+        came = {digest: point.version for point, skill in mentioned for digest in skill.shards.values()}
+        for digest, version in came.items():
+            catalogue.add_shard(digest, folder.shards.file(digest).stat().st_size, version)
         catalogue.commit()
         catalogue.settle()
     finally:
@@ -66,7 +70,7 @@ def remove_unreachable(folder: MemoryFolder) -> None:
     """Nothing stays in the folder but what branches and tags lead to, in the catalogue either. May be done again."""
     points = folder.refs.points
     manifests = {folder.manifests.file(point) for point, _ in folder.manifests.ancestors(*points)}
-    digests = {digest for _, s in folder.manifests.mentioned(*points) for digest in s.shards.values()}
+    digests = folder.manifests.digests(*points)
     rebuild_catalogue(folder)
     for file in list(folder.shards.path.iterdir()):
         if file.name != f"{file.stem}{SUFFIX}" or file.stem not in digests:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from memtune.store.verify import stacked
@@ -32,6 +32,8 @@ class Stats:
     versions: int
     branches: dict[str, int]
     tags: dict[str, int]
+    skills: dict[str, int] = field(default_factory=dict)
+    """The bytes of each skill on disk, its examples included."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -46,6 +48,7 @@ class Stats:
             f"facts with an expert, by kind: {experts}; without: {self.without_expert:,}",
             *(f"group {name or '(none)'}: {count:,}" for name, count in self.groups.items()),
             f"bytes: {sizes}",
+            *(f"skill {name}: {size:,} bytes" for name, size in self.skills.items()),
             f"{self.versions:,} versions; branches: {_named(self.branches)}; tags: {_named(self.tags) or 'none'}",
         ]
 
@@ -63,6 +66,11 @@ def stats(folder: MemoryFolder) -> Stats:
                 kinds.append(room)
         experts.update(dict.fromkeys(kinds, segment.facts))
         without += 0 if kinds else segment.facts
+    skills = {
+        skill.name: sum(folder.shards.file(digest).stat().st_size for digest in skill.shards.values())
+        for skill in manifest.skills.values()
+    }
+    sizes.update({"skills": sum(skills.values())} if skills else {})
     everything = sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file())
     sizes["history"] = everything - sum(sizes.values())
     groups = Counter({name or "": count for name, count in folder.catalogue.groups(manifest).items()})
@@ -78,6 +86,7 @@ def stats(folder: MemoryFolder) -> Stats:
         without_expert=without,
         groups=dict(groups.most_common()),
         bytes=dict(sizes),
+        skills=skills,
         versions=sum(1 for _ in folder.manifests.files()),
         branches={name: point.version for name, point in folder.refs.branches.items()},
         tags={name: point.version for name, point in folder.refs.tags.items()},

@@ -13,12 +13,14 @@ from memtune.core.facts import wording_hash
 from memtune.errors import FolderError
 from memtune.store import audit, sidecar
 from memtune.store.catalogue import WritableCatalogue
-from memtune.store.durable import checksum_of, plain_errors, unseal
+from memtune.store.durable import WITH_SKILLS, checksum_of, plain_errors, unseal
 from memtune.store.manifest import Manifest, Point, Segment
 from memtune.store.records import ROOM as FACTS
 from memtune.store.records import TOMBSTONE, Records
 from memtune.store.refs import Refs
 from memtune.store.shards import SUFFIX
+from memtune.store.skills import Skill
+from memtune.store.skills import digests as skill_digests
 
 if TYPE_CHECKING:
     from memtune.store.folder import MemoryFolder
@@ -31,13 +33,15 @@ def problems(folder: MemoryFolder) -> list[str]:
     tips, segments, more = _versions(folder, refs)
     found += more
     digests = {digest for segment in segments.values() for digest in segment.shards.values()}
+    skills = _skills(folder, refs)
+    digests |= skill_digests(skills)
     damaged = {digest: problem for digest in sorted(digests) if (problem := folder.shards.problem(digest))}
     found += damaged.values()
     found += _unreached(folder, digests, found)
     whole = {key: s for key, s in segments.items() if not damaged.keys() & set(s.shards.values())}
     for segment in whole.values():
         found += _experts(folder, segment)
-    found += _catalogue(folder, list(whole.values()))
+    found += _catalogue(folder, list(whole.values()), digests - damaged.keys())
     for manifest in tips:
         found += _coverage(folder, manifest, damaged)
     return found
@@ -52,7 +56,7 @@ def _unreached(folder: MemoryFolder, digests: set[str], found: list[str]) -> Ite
         if number >= 0 and not any(str(file) in problem for problem in found):
             try:
                 data = file.read_bytes()
-                unseal(file, data)
+                unseal(file, data, newest=WITH_SKILLS)
                 if folder.manifests.file(Point(number, checksum_of(data))) != file:
                     yield f"{file} is damaged: it is not the manifest that was committed"
             except (OSError, FolderError) as error:
@@ -151,8 +155,16 @@ def stacked(file: Path) -> list[tuple[str, int]]:
     return [(name.removesuffix(".starts"), int(about["shape"][0]) - 1) for name, about in stacks]
 
 
-def _catalogue(folder: MemoryFolder, segments: list[Segment]) -> Iterator[str]:
-    """The catalogue must lead to every fact."""
+def _skills(folder: MemoryFolder, refs: Refs) -> list[Skill]:
+    """Every skill that some version holds; manifests that cannot be read are named elsewhere."""
+    try:
+        return [skill for _, skill in folder.manifests.mentioned_skills(*refs.points)]
+    except FolderError:
+        return []
+
+
+def _catalogue(folder: MemoryFolder, segments: list[Segment], digests: set[str]) -> Iterator[str]:
+    """The catalogue must lead to every fact, and know every shard."""
     try:
         if isinstance(folder.catalogue, WritableCatalogue):
             return  # made from the shards just now, for readers that have none
@@ -169,9 +181,9 @@ def _catalogue(folder: MemoryFolder, segments: list[Segment]) -> Iterator[str]:
     known = {number: set(group) for number, group in groupby(hashes, lambda row: row[0] >> 32)}
     for segment in segments:
         yield from _segment(folder, segment, rows.get(segment.id, []), known.get(segment.id, set()))
-        for digest in segment.shards.values():
-            if known_shards.get(digest) != folder.shards.file(digest).stat().st_size:
-                yield f"segment {segment.id}: the catalogue does not know the shard {digest[:12]}"
+    for digest in sorted(digests):
+        if known_shards.get(digest) != folder.shards.file(digest).stat().st_size:
+            yield f"the catalogue does not know the shard {digest[:12]}"
 
 
 def _segment(

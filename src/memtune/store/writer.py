@@ -7,7 +7,7 @@ import getpass
 import re
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from memtune.store.catalogue import WritableCatalogue, writable
 from memtune.store.durable import TEMPORARY, now, plain_errors, remove_file
 from memtune.store.manifest import MOST_ROWS, NOTHING, Commit, Counts, FactRef, Manifest, Point, Segment, Segments
 from memtune.store.refs import Refs
+from memtune.store.skills import Skill, Skills
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ class Writer:
 
     def _reset(self) -> None:
         self._pending = Segments(self._folder.manifest.held)
+        self._skills = Skills(self._folder.manifest.skills)
         self._written: set[str] = set()
         self._describing = False
         self._came: set[str] = set()
@@ -82,18 +84,35 @@ class Writer:
         It counts once `hold` has named it.
         """
         with self._change():
-            for digest in segment.shards.values():
-                self._written.add(digest)
-                size = self._folder.shards.take(digest, source)
-                self._catalogue.add_shard(digest, size, self._next)
+            self._take(segment.shards.values(), source)
             facts = list(source.records(segment.shards[records.ROOM]))
             return dataclasses.replace(segment, id=self._number(facts))
 
-    def hold(self, held: Segments, counts: tuple[set[str], set[str]]) -> None:
-        """Let the next version hold just these segments. `counts`: the ids that come and those that go."""
+    def hold(self, held: Segments, counts: tuple[set[str], set[str]], skills: Skills | None = None) -> None:
+        """Let the next version hold just these segments, and these skills where they are given. `counts`: the ids that
+        come and those that go."""
         with self._change():
             self._pending = Segments(held)
+            self._skills = Skills(self._skills if skills is None else skills)
             self._came, self._went = counts
+
+    def hold_skill(self, name: str, rooms: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
+        """Let the next version hold a skill, in the place of one with this name."""
+        for room in rooms:
+            _check_room(room)
+        with self._change():
+            written = {room: self._write(shards.encode(tensors)) for room, tensors in rooms.items()}
+            self._skills[name] = Skill(name, written)
+
+    def adopt_skill(self, skill: Skill, source: shards.Shards) -> None:
+        """Bring the shards of another folder's skill here. It counts once `hold` has named it."""
+        with self._change():
+            self._take(skill.shards.values(), source)
+
+    def drop_skill(self, name: str) -> None:
+        """Forget a skill: the next version does not hold it."""
+        with self._change():
+            del self._skills[name]
 
     def drop(self, ids: Sequence[str]) -> None:
         """Forget facts: the next version does not hold them."""
@@ -125,7 +144,7 @@ class Writer:
             held = Segments((number, segment) for number, segment in self._pending.items() if segment.facts)
             commit = self._describe(writable(message), act, author, parents, held)
             self._describing = True
-            made = self._folder.manifests.write(commit, held, self._folder.manifest)
+            made = self._folder.manifests.write(commit, held, self._skills, self._folder.manifest)
             refs = self._folder.refs.moved(commit.branch, made.point)
             refs = dataclasses.replace(refs, latest=commit.version, segments=self._last_segment)
             counted = {name: n for name, n in dataclasses.asdict(commit.counts).items() if n}
@@ -150,8 +169,11 @@ class Writer:
             self._catalogue.remove_shards(digests)
         self._changed = False
 
-    def rewrite(self, act: str, details: Mapping[str, Any], change: Callable[[Segment], Segment]) -> None:
-        """Say of every version that it was made of other segments: numbers, authors and messages stay.
+    def rewrite(
+        self, act: str, details: Mapping[str, Any], change: Callable[[Segment], Segment], but: Collection[str] = ()
+    ) -> None:
+        """Say of every version that it was made of other segments, and of no skill of the names in `but`: numbers,
+        authors and messages stay.
 
         The new manifests are written beside the old ones, then the references are replaced at once. The next writer
         removes the old ones with what only they held, and makes the catalogue anew: until then it names facts in rows
@@ -176,7 +198,8 @@ class Writer:
                     facts=sum(segment.facts for segment in held.values()),
                 )
                 before = made[commit.parents[0]] if commit.parents else Manifest()
-                made[point] = manifests.write(again, held, before)
+                skills = Skills((name, skill) for name, skill in known.skills.items() if name not in but)
+                made[point] = manifests.write(again, held, skills, before)
             branches = {name: made[point].point for name, point in refs.branches.items()}
             tags = {name: made[point].point for name, point in refs.tags.items()}
             moved = dataclasses.replace(refs, branches=branches, tags=tags)
@@ -258,6 +281,12 @@ class Writer:
         self._last_segment += 1
         self._catalogue.add_segment(self._last_segment, facts, self._next)
         return self._last_segment
+
+    def _take(self, digests: Iterable[str], source: shards.Shards) -> None:
+        for digest in digests:
+            self._written.add(digest)
+            size = self._folder.shards.take(digest, source)
+            self._catalogue.add_shard(digest, size, self._next)
 
     def _write(self, data: bytes, version: int | None = None) -> str:
         digest = shards.digest_of(data)

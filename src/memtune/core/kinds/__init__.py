@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from memtune.config import Config
 from memtune.core.experts import Kind
+from memtune.core.kinds.distil import Distil
 from memtune.core.kinds.imprint import Imprint
 from memtune.core.kinds.kv import KeyValue
+from memtune.core.kinds.lora import Lora
 
-KINDS: dict[str, type[Kind]] = {"imprint": Imprint, "kv": KeyValue}
+KINDS: dict[str, type[Kind]] = {"imprint": Imprint, "kv": KeyValue, "lora": Lora, "distil": Distil}
 
 
 def make_kinds(names: str, config: Config) -> list[Kind]:

@@ -1,4 +1,4 @@
-"""Retrieval: the facts as text, the best of them in the prompt; number, place and instruction tuned on the split."""
+"""Retrieval: the facts as text, the best of them in the prompt; how they are put is tuned on the split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memtune.answering import Question
 from memtune.core.facts import Fact
 from memtune.core.prompts import Message
 from memtune.evaluate.cases import Case, Said
-from memtune.evaluate.retrieval import Passages, hits, passage, queries
+from memtune.evaluate.retrieval import PLAINLY, WORDINGS, Passages, hits, passage, queries
 from memtune.evaluate.rungs.oracle import PLACES, with_turns
 from memtune.evaluate.rungs.prompt import BRIEF, Examples, messages
 from memtune.evaluate.rungs.tuning import Reached, best, reached, sample
@@ -19,7 +19,7 @@ from memtune.evaluate.workbench import Workbench
 
 INSTRUCTIONS = ("", BRIEF, f"{BRIEF} If these lines do not hold it, say “I don't know.”")
 KS = (1, 2, 3, 5)
-_AT_FIRST, _SHOTS = 3, 2
+_AT_FIRST, _SHOTS = (1, 3), 2
 _WITHHELD = 5
 """Of so many tuning cases one is asked a second time without its fact: saying so is what is right then. Odd, so that
 both learned and other wordings, which take turns, are among them."""
@@ -31,13 +31,14 @@ class Way:
     """How passages are put."""
 
     place: str = next(iter(PLACES))
+    wording: str = PLAINLY
     instruction: str = ""
-    k: int = _AT_FIRST
+    k: int = _AT_FIRST[0]
     shots: int = 0
     """Examples before the question, as chat turns."""
 
     def put(self, case: Case, shown: Sequence[Fact], examples: Sequence[tuple[Fact, Sequence[Fact]]]) -> Question:
-        lines = "\n".join(map(passage, shown))
+        lines = "\n".join(passage(fact, self.wording) for fact in shown)
         told = PLACES[self.place]("\n\n".join(part for part in (self.instruction, lines) if part), case)
         return with_turns(self._turns(examples), told) if examples and not isinstance(told, str) else told
 
@@ -56,7 +57,7 @@ class Way:
     def __str__(self) -> str:
         told = f"“{self.instruction}”" if self.instruction else "no instruction"
         shots = f", {self.shots} worked examples" if self.shots else ""
-        return f"{self.k} passages {self.place}, {told}{shots}"
+        return f"{self.k} passages {self.place}, {self.wording}, {told}{shots}"
 
 
 class Rag:
@@ -83,8 +84,10 @@ class Rag:
     # ---- tuning -------------------------------------------------------------------------------------------------
 
     def _tuned(self) -> Way:
-        """Place and words of the instruction first, then how many passages, then whether examples help."""
-        way = self._best([Way(place, text) for text in INSTRUCTIONS for place in PLACES])
+        """How passages are worded and where they stand, one or a few of them, first; then the words of the instruction,
+        then how many passages, then whether examples help."""
+        way = self._best([Way(place, wording, k=k) for wording in WORDINGS for place in PLACES for k in _AT_FIRST])
+        way = self._best([dataclasses.replace(way, instruction=text) for text in INSTRUCTIONS])
         way = self._best([dataclasses.replace(way, k=k) for k in KS])
         if self._examples and way.place == Way.place:  # examples cannot have a system text of their own
             way = self._best([way, dataclasses.replace(way, shots=_SHOTS)])

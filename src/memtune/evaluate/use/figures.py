@@ -23,9 +23,17 @@ class Share:
     high: float
 
     @classmethod
-    def of(cls, memory: Sequence[bool], oracle: Sequence[bool], chance: Sequence[float], seed: int = 0) -> Share | None:
+    def of(
+        cls,
+        memory: Sequence[bool],
+        oracle: Sequence[bool],
+        chance: Sequence[float],
+        seed: int = 0,
+        *,
+        least: float = LEAST,
+    ) -> Share | None:
         """None where the oracle reaches less than it must, or what guessing may have given."""
-        if _too_weak(oracle, chance):
+        if _too_weak(oracle, chance, least):
             return None
         got, told, luck = (np.asarray(values, dtype=np.float64) for values in (memory, oracle, chance))
         drawn = np.random.default_rng(seed).integers(len(told), size=(_RESAMPLES, len(told)))
@@ -39,13 +47,13 @@ class Share:
         return f"{100 * self.value:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}]"
 
 
-def _too_weak(oracle: Sequence[bool], chance: Sequence[float]) -> str:
+def _too_weak(oracle: Sequence[bool], chance: Sequence[float], least: float = LEAST) -> str:
     """Why an oracle is no measure for others; empty where it is one."""
     rate = Rate.of(oracle)
     if rate.value is None or rate.interval is None:
         return "nothing asked"
-    if rate.value < LEAST:
-        return f"below {100 * LEAST:.0f} %"
+    if rate.value < least:
+        return f"below {100 * least:.0f} %"
     return "" if rate.interval[0] > sum(chance) / len(chance) else "may be guessing"
 
 

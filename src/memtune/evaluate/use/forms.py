@@ -29,9 +29,12 @@ def _turn(thing: Thing, number: int) -> Known:
     return thing.known[number // 3 % len(thing.known)]
 
 
+_EXTRA = ("judge", "key", "value", "values", "unwanted", "needed")
+
+
 def _case(form: str, number: int, question: str, *known: Known, **given: object) -> Case:
     facts = tuple(k.id for k in known)
-    extra = {name: given.pop(name) for name in ("judge", "key", "value", "values", "unwanted") if name in given}
+    extra = {name: given.pop(name) for name in _EXTRA if name in given}
     return Case(f"{form} {number}", question, form=form, role="wording", facts=facts, extra=extra, **given)  # type: ignore[arg-type]
 
 
@@ -96,9 +99,11 @@ def compare(world: World, draw: random.Random) -> Iterator[Case]:
 
 
 def two_hop(world: World, draw: random.Random) -> Iterator[Case]:
+    """Reciting both facts one after the other is not going from one to the other: the person must not be named."""
     for i, thing in enumerate(world.things):
         question = thing.kind.two_hop.format(s=thing.name)
-        yield _case("two hops", i, question, thing.known[0], thing.home, answers=(thing.home.value,), judge="holds")
+        yield _case("two hops", i, question, thing.known[0], thing.home, answers=(thing.home.value,), judge="holds",
+                    unwanted=[thing.known[0].value])  # fmt: skip
 
 
 def reverse(world: World, draw: random.Random) -> Iterator[Case]:
@@ -144,16 +149,44 @@ def several(count: int) -> Callable[[World, random.Random], Iterator[Case]]:
     return make
 
 
+def one_of(count: int) -> Callable[[World, random.Random], Iterator[Case]]:
+    """So many facts side by side, one of them asked for in its learned wording: do the others disturb it?
+
+    Beside it stands what else is known of its subject, then what is known of other subjects in other relations.
+    """
+
+    def make(world: World, draw: random.Random) -> Iterator[Case]:
+        for i, thing in enumerate(world.things):
+            known = _turn(thing, i)
+            place = thing.known.index(known)
+            own = [k for k in (*thing.known, thing.home) if k is not known]
+            others = [k for other in world.things if other is not thing for k in other.known[:place]]
+            others += [k for other in world.things if other is not thing for k in other.known[place + 1 :]]
+            beside = [known, *draw.sample(own, len(own)), *draw.sample(others, len(others))][:count]
+            draw.shuffle(beside)
+            yield _case(f"one of {count} facts", i, known.fact.question, *beside, answers=(known.value,),
+                        judge="holds", needed=(known.id,), options=tuple(k.value for k in beside),
+                        unwanted=[k.value for k in beside if k is not known])  # fmt: skip
+
+    return make
+
+
+def needed(case: Case) -> tuple[str, ...]:
+    """The facts without which a case cannot be answered."""
+    return tuple(case.extra.get("needed", case.facts))
+
+
 Form = Callable[[World, random.Random], Iterator[Case]]
 FORMS: tuple[Form, ...] = (
     yes_no, by_likelihood, by_letter, complete, compare, two_hop, reverse, json_field, note
 )  # fmt: skip
 NEEDED = (1, 3, 10)
+BESIDE = (3, 10)
 
 
 def cases(world: World, seed: int) -> list[Case]:
-    """Every form on every subject, then answers that need one, three and ten facts."""
-    makers = [*FORMS, *(several(count) for count in NEEDED)]
+    """Every form on every subject, then one fact asked for among several, and answers that need one, three and ten."""
+    makers = [*FORMS, *(one_of(count) for count in BESIDE), *(several(count) for count in NEEDED)]
     return [case for i, form in enumerate(makers) for case in form(world, random.Random(f"form {i} {seed}"))]
 
 

@@ -6,28 +6,37 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from memtune.config import Config
+from memtune.config import KIND_NAMES, Config, replace
 from memtune.core.backbone import Backbone
+from memtune.core.facts import Fact
 from memtune.errors import MemtuneError, UsageError
 from memtune.evaluate import rungs as ladder
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.output import Say, Sheet, silent
-from memtune.evaluate.stats import Rate, Spread, percent
+from memtune.evaluate.rungs import Rung
+from memtune.evaluate.stats import Rate
 from memtune.evaluate.temporary import learned
-from memtune.evaluate.timing import time_to_first_token
-from memtune.evaluate.use.bench import UseBench, answers, make
-from memtune.evaluate.use.figures import Share, oracle_cell
-from memtune.evaluate.use.forms import LIKELIEST, NEEDED, cases, chance, one_each
+from memtune.evaluate.use.bench import HANDED, SAME_FACTS, UseBench, answers, make
+from memtune.evaluate.use.figures import Share
+from memtune.evaluate.use.forms import LIKELIEST, NEEDED, cases, chance, needed, one_each
 from memtune.evaluate.use.recitation import Recitation, recitation
 from memtune.evaluate.use.right import right, share
+from memtune.evaluate.use.timing import first_tokens
 from memtune.evaluate.use.world import World
 from memtune.evaluate.use.world import make as make_world
 from memtune.model import MemoryModel
 
-KINDS = ("imprint", "kv")
-_TUNING = 12
+KINDS = KIND_NAMES
+ByForm = dict[str, tuple[list[Case], list[Case]]]
+"""What is asked in each form, and on what prompts for it are chosen."""
+_TUNING = 24
 """Subjects that prompts are chosen on; they are learned too and never reported. Every form can be asked of them."""
 _TIMED = 8
+_FAILS = 0.2
+"""Share of the oracle below which lookup fails in a form."""
+_UNTIMED = ("base", "lookup", HANDED)
+"""The plain model is timed beside all others; a stored string that is printed has no first token to wait for, and what
+is handed over acts as what is found does."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +48,13 @@ class Arm:
     held: float | None
     """Mean share of the wanted values in a reply, where several are wanted."""
     fired: Rate
+    found: Rate | None
+    """Whether all the facts that a question needs were used; None where nothing is looked up."""
     prompt_tokens: float
     first_token_ms: float | None
     """Median, one question at a time."""
+    against_base: tuple[float, ...]
+    """Time to the first token, divided by the plain model's on the same question a moment before or after."""
     about: str
 
     def to_json(self) -> dict[str, object]:
@@ -53,8 +66,10 @@ class Arm:
             "high": high,
             "held": self.held,
             "fired": self.fired.value,
+            "found": self.found and self.found.value,
             "prompt_tokens": round(self.prompt_tokens, 1),
             "first_token_ms": self.first_token_ms,
+            "against_base": round(statistics.median(self.against_base), 3) if self.against_base else None,
             "about": self.about,
         }
 
@@ -80,13 +95,29 @@ class Use:
             return None
         return Share.of(self.arms[form][rung].outcomes, oracle.outcomes, self.chance[form])
 
+    def shares(self, rung: str) -> list[Share]:
+        """Of the forms that the oracle is strong enough to measure by."""
+        return [found for form in self.arms if (found := self.share(form, rung)) is not None]
+
+    def mean_share(self, rung: str, *, unlike_lookup: bool = False) -> float | None:
+        """Over these forms, none counted above 1; `unlike_lookup`: only over those in which lookup fails."""
+        forms = [form for form in self.arms if not unlike_lookup or self.lookup_fails(form)]
+        found = [share.value for form in forms if (share := self.share(form, rung)) is not None]
+        return statistics.fmean(min(value, 1.0) for value in found) if found else None
+
+    def lookup_fails(self, form: str) -> bool:
+        """Whether a printed string gets next to nothing there."""
+        found = self.share(form, "lookup")
+        return found is not None and found.value < _FAILS
+
     @property
     def rungs(self) -> list[str]:
         return list(dict.fromkeys(rung for arms in self.arms.values() for rung in arms))
 
     @property
     def memories(self) -> list[str]:
-        return [memory_of(kind) for kind in self.kinds]
+        """Each memory through its router, and with the right facts handed over."""
+        return [name for kind in self.kinds for name in (memory_of(kind), memory_of(kind, HANDED))]
 
     def to_json(self) -> dict[str, object]:
         forms = {}
@@ -100,72 +131,23 @@ class Use:
         return {
             "facts": self.facts,
             "bytes_per_fact": self.bytes_per_fact,
+            "mean_share": {name: self.mean_share(name) for name in self.rungs if name != "oracle"},
+            "mean_share_where_lookup_fails": {
+                name: self.mean_share(name, unlike_lookup=True) for name in self.rungs if name != "oracle"
+            },
             "forms": forms,
             "recitation": self.recitation,
         }
 
     def sheets(self) -> list[Sheet]:
-        recited = [sheet for memory, found in self.recitation.items() for sheet in found.sheets(memory)]
-        needed = [self._needed()] if any(form in _NEEDED_FORMS for form in self.arms) else []
-        return [self._scores(), self._rates(), self._costs(), *needed, *recited]
+        from memtune.evaluate.use.tables import sheets
 
-    def _scores(self) -> Sheet:
-        """What the memories are judged by, with what the other rungs reach on the same scale."""
-        names = [name for name in self.rungs if name != "oracle"]
-        rows = []
-        for form, arms in self.arms.items():
-            oracle = oracle_cell(arms["oracle"].outcomes, self.chance[form]) if "oracle" in arms else "not asked"
-            guessing = f"{100 * statistics.fmean(self.chance[form]):.0f} %"
-            cells = [str(self.share(form, name) or "–") for name in names]
-            rows.append([form, f"{len(self.chance[form]):,}", guessing, oracle, *cells])
-        note = (
-            "(rung - guessing) / (oracle - guessing), where the oracle, which has the facts in its context, is right"
-            " often enough to measure by. What lookup also reaches is not use."
-        )
-        columns = ["form", "n", "guessing", "oracle", *names]
-        return Sheet(f"Use beyond recall: {self.facts:,} invented facts", columns, rows, note)
-
-    def _rates(self) -> Sheet:
-        rows = [
-            [form, *(arms[r].right.brief if r in arms else "–" for r in self.rungs)] for form, arms in self.arms.items()
-        ]
-        return Sheet("Right replies", ["form", *self.rungs], rows)
-
-    def _costs(self) -> Sheet:
-        rows = []
-        for name in self.rungs:
-            arms = [arms[name] for arms in self.arms.values() if name in arms]
-            times = [arm.first_token_ms for arm in arms if arm.first_token_ms is not None]
-            fired = Rate(sum(arm.fired.hits for arm in arms), sum(arm.fired.n for arm in arms))
-            rows.append([
-                name, f"{statistics.fmean(arm.prompt_tokens for arm in arms):.0f}",
-                f"{statistics.median(times):.1f}" if times else "–", fired.brief if fired.n else "–",
-                f"{self.bytes_per_fact[name]:,.0f}" if name in self.bytes_per_fact else "–",
-            ])  # fmt: skip
-        columns = ["rung", "prompt tokens", "ms to the first token", "a fact was used", "bytes a fact"]
-        return Sheet(
-            "What it takes",
-            columns,
-            rows,
-            "Over all forms; times are medians, one question at a time; bytes are those of experts.",
-        )
-
-    def _needed(self) -> Sheet:
-        forms = [form for form in self.arms if form in _NEEDED_FORMS]
-        rows = [
-            [name, *(f"{arm.right.brief}; {percent(arm.held or 0.0)} % of values" for form in forms
-                     if (arm := self.arms[form].get(name)))]
-            for name in self.rungs
-        ]  # fmt: skip
-        note = "Right: all values are in the reply. A memory uses at most router.max_facts facts in one prompt."
-        return Sheet("One, three and ten facts an answer", ["rung", *forms], rows, note)
+        return sheets(self)
 
 
-_NEEDED_FORMS = tuple(f"{count} fact{'s' * (count > 1)} an answer" for count in NEEDED)
-
-
-def memory_of(kind: str) -> str:
-    return f"memory, {kind}"
+def memory_of(kind: str, arm: str = "memory") -> str:
+    """What an arm of a memory of this kind is called."""
+    return f"memory, {kind}{arm.removeprefix('memory')}"
 
 
 def use(
@@ -188,7 +170,11 @@ def use(
         raise UsageError(f"{n} subjects are too few", hint=f"at least {max(NEEDED)}: some answers need so many facts")
     if not kinds:
         raise UsageError("no kind of memory was named", hint="kinds=('imprint', 'kv')")
+    for kind in kinds:
+        replace(config.learn, kind=kind)  # a kind that there is not is named before anything is learned
     names = [name for name in ladder.named(default_rungs() if rungs is None else rungs) if name != "memory"]
+    if "rag" in names:
+        names.insert(names.index("rag") + 1, SAME_FACTS)
     world = make_world(n + _TUNING, seed)
     asked, tuning = world.part(world.things[_TUNING:]), world.part(world.things[:_TUNING])
     result = Use(len(world.facts), tuple(dict.fromkeys(kinds)))
@@ -200,8 +186,8 @@ def use(
             if not made.model.version:
                 raise MemtuneError(f"kind {kind} could learn none of the facts on this model")
             result.bytes_per_fact[memory_of(kind)] = made.report.bytes_per_fact
-            for form, name, arm in _arms(made.model, world, by_form, ["memory", *names], seed):
-                shown_as = memory_of(kind) if name == "memory" else name
+            for form, name, arm in arms(made.model, world.facts, by_form, ["memory", HANDED, *names], seed):
+                shown_as = memory_of(kind, name) if name in ("memory", HANDED) else name
                 result.arms.setdefault(form, {})[shown_as] = arm
                 say(f"{form}, {shown_as}: {arm.right}")
             if forms is None:
@@ -217,10 +203,8 @@ def default_rungs() -> tuple[str, ...]:
     return tuple(name for name in ("base", "rag", "lookup", "oracle") if name in ladder.RUNGS)
 
 
-def _by_form(
-    asked: World, tuning: World, seed: int, forms: Sequence[str] | None
-) -> dict[str, tuple[list[Case], list[Case]]]:
-    found: dict[str, tuple[list[Case], list[Case]]] = {}
+def _by_form(asked: World, tuning: World, seed: int, forms: Sequence[str] | None) -> ByForm:
+    found: ByForm = {}
     for part, world in enumerate((asked, tuning)):
         for case in cases(world, seed):
             found.setdefault(case.form, ([], []))[part].append(case)
@@ -230,36 +214,36 @@ def _by_form(
     return {form: both for form, both in found.items() if forms is None or form in forms}
 
 
-def _arms(
-    model: MemoryModel,
-    world: World,
-    by_form: dict[str, tuple[list[Case], list[Case]]],
-    names: Sequence[str],
-    seed: int,
+def arms(
+    model: MemoryModel, facts: Sequence[Fact], by_form: ByForm, names: Sequence[str], seed: int
 ) -> Iterator[tuple[str, str, Arm]]:
+    """What each of these rungs makes of each form, all timed side by side."""
     for form, (found, tuning) in by_form.items():
-        bench = UseBench(model, world.facts, tuning, seed)
-        for name in names:
-            rung = make(name, bench)
-            said = answers(name, rung, bench, found)
-            if said is None:
-                continue
-            timed = name != "lookup" and form != LIKELIEST
-            first_token = time_to_first_token(bench, rung, found, _TIMED) if timed else None
-            yield form, name, _arm(found, said, first_token, rung.describe())
+        bench = UseBench(model, facts, tuning, seed)
+        rungs = {name: make(name, bench) for name in names}
+        said = {name: answers(name, rung, bench, found) for name, rung in rungs.items()}
+        timed = {name: rung for name, rung in rungs.items() if name not in _UNTIMED}
+        times = {} if form == LIKELIEST else first_tokens(bench, {"base": make("base", bench), **timed}, found, _TIMED)
+        for name, replies in said.items():
+            if replies is not None:
+                yield form, name, _arm(found, replies, times.get(name, ()), times.get("base", ()), rungs[name])
 
 
-def _arm(found: Sequence[Case], said: Sequence[Said], first_token: Spread | None, about: str) -> Arm:
+def _arm(found: Sequence[Case], said: Sequence[Said], times: Sequence[float], base: Sequence[float], rung: Rung) -> Arm:
     outcomes = tuple(right(case, s.text) for case, s in zip(found, said, strict=True))
     several = [share(case, s.text) for case, s in zip(found, said, strict=True) if "values" in case.extra]
+    looked_up = any(s.facts or s.fired is not None for s in said)
+    used = Rate.of(set(needed(case)) <= set(s.facts) for case, s in zip(found, said, strict=True))
     return Arm(
         right=Rate.of(outcomes),
         outcomes=outcomes,
         held=statistics.fmean(several) if several else None,
         fired=Rate.of(s.fired for s in said if s.fired is not None),
+        found=used if looked_up else None,
         prompt_tokens=statistics.fmean(s.prompt_tokens for s in said),
-        first_token_ms=None if first_token is None else round(1000 * first_token.median, 2),
-        about=about,
+        first_token_ms=round(statistics.median(times), 2) if times else None,
+        against_base=tuple(own / plain for own, plain in zip(times, base, strict=False)),
+        about=rung.describe(),
     )
 
 

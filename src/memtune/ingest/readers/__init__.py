@@ -7,9 +7,9 @@ from pathlib import Path
 from memtune.errors import InputError
 from memtune.ingest import files
 from memtune.ingest.reader import Reader
-from memtune.ingest.readers import csv, json, jsonl, parquet
+from memtune.ingest.readers import csv, json, jsonl, parquet, text
 
-READERS: tuple[Reader, ...] = (jsonl.READER, json.READER, csv.READER, parquet.READER)
+READERS: tuple[Reader, ...] = (jsonl.READER, json.READER, csv.READER, parquet.READER, text.READER)
 
 
 def reader_for(path: Path) -> Reader:
@@ -22,5 +22,7 @@ def reader_for(path: Path) -> Reader:
     for reader in READERS:
         if reader.recognises(start):
             return reader
-    known = ", ".join(extension for reader in READERS for extension in reader.extensions)
+    if extension == text.PLAIN:
+        return text.READER
+    known = ", ".join([extension for reader in READERS for extension in reader.extensions] + [text.PLAIN])
     raise InputError(f"{path} is in no format that memtune reads", hint=f"known formats: {known}")
