@@ -13,7 +13,7 @@ from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Request
 from memtune.core.kinds.kv import KeyValue
 
-EXACT = Config().with_settings(["kv.dtype=backbone"])
+EXACT = Config().with_settings(["kv.dtype=backbone", "kv.form=sentence"])
 
 
 def write(backbone: Backbone, kind: KeyValue, facts: list[Fact]) -> list[Expert]:
@@ -107,11 +107,29 @@ def test_a_prompt_knows_where_its_last_question_begins(chat: bool) -> None:
     assert alone == backbone.template.questions(["What?"])[0]
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_labels_are_read_and_leave_no_rows(family: str) -> None:
+    backbone = Backbone(tiny.model(family), tiny.tokenizer())
+    (fact,) = [Fact.from_row(r) for r in tiny.facts(1)]
+    kind = KeyValue(Config().with_settings(["kv.dtype=backbone"]))
+    rows = write(backbone, kind, [fact])[0].tensors["rows"]
+    ids = backbone.tokenizer(kind.text(fact), add_special_tokens=False)["input_ids"]
+    question = len(backbone.tokenizer(f"Question: {fact.question}", add_special_tokens=False)["input_ids"])
+    labels = len(backbone.tokenizer("Question:", add_special_tokens=False)["input_ids"])
+    mark = len(backbone.tokenizer(f"Question: {fact.question}\nAnswer:", add_special_tokens=False)["input_ids"])
+    kept = [*range(labels, question), *range(mark - 1, len(ids))]
+    assert len(kept) < len(ids)
+    kind._kept = lambda backbone, facts, texts: [list(range(len(t))) for t in texts]  # type: ignore[method-assign]
+    assert torch.equal(rows, write(backbone, kind, [fact])[0].tensors["rows"][kept])
+
+
 def test_float8_halves_the_bytes() -> None:
     backbone = Backbone(tiny.model(dtype=torch.bfloat16), tiny.tokenizer())
     facts = [Fact.from_row(r) for r in tiny.facts(1)]
     whole = write(backbone, KeyValue(EXACT), facts)[0].tensors["rows"]
-    small = write(backbone, KeyValue(Config().with_settings(["kv.dtype=float8"])), facts)[0].tensors["rows"]
+    small = write(backbone, KeyValue(Config().with_settings(["kv.dtype=float8", "kv.form=sentence"])), facts)[
+        0
+    ].tensors["rows"]
     assert small.element_size() * 2 == whole.element_size()
     torch.testing.assert_close(small.float(), whole.float(), rtol=0.07, atol=0.02)
 

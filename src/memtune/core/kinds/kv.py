@@ -1,7 +1,7 @@
 """Kv: the fact's own key-value rows.
 
 The fact is read once, alone, as the beginning of a user's turn, at the positions just before zero; the keys and values
-that its own tokens leave in every block are kept.
+that its own tokens leave in every block are kept, those of labels apart.
 From the beginning of what is asked last they stand before the prompt's own, as if the fact stood there in the context,
 while the cache of all that came before stays the backbone's. Several facts stand side by side.
 
@@ -23,7 +23,8 @@ from memtune.core.facts import Fact
 from memtune.core.prompts import Prompt
 from memtune.errors import KindUnsupported
 
-_FORMS = {"sentence": "{question} {answer}\n", "qa": "Question: {question}\nAnswer: {answer}\n"}
+_ASKED, _ANSWERED = "Question:", "\nAnswer:"
+_FORMS = {"sentence": "{question} {answer}\n", "qa": f"{_ASKED} {{question}}{_ANSWERED} {{answer}}\n"}
 
 
 class KeyValue:
@@ -59,7 +60,27 @@ class KeyValue:
             for block in sorted(recorder.keys)
         ]
         stacked = torch.stack(by_block).permute(2, 4, 0, 1, 3, 5).to(dtype)  # L 2 B K N d -> B N L 2 K d
-        return [{"rows": stacked[i, len(opening) : len(row)].clone()} for i, row in enumerate(rows)]
+        kept = self._kept(backbone, batch.facts, texts)
+        return [{"rows": stacked[i, [len(opening) + at for at in places]]} for i, places in enumerate(kept)]
+
+    def _kept(self, backbone: Backbone, facts: Sequence[Fact], texts: Sequence[list[int]]) -> list[list[int]]:
+        """Which tokens of each text leave rows. Labels tell how to read the fact; once it is read they only draw
+        attention away from it. The mark before the answer stays."""
+
+        def encoded(beginnings: list[str]) -> list[list[int]]:
+            return list(backbone.tokenizer(beginnings, add_special_tokens=False)["input_ids"])
+
+        asked = encoded([f"{_ASKED} {fact.question}" for fact in facts])
+        marked = encoded([f"{_ASKED} {fact.question}{_ANSWERED}" for fact in facts])
+        label = len(encoded([_ASKED])[0])
+        kept = []
+        for fact, text, question, mark in zip(facts, texts, asked, marked, strict=True):
+            plain = fact.passage or self.config.form != "qa"
+            if plain or text[: len(mark)] != mark or mark[: len(question)] != question:  # tokens that join beginnings
+                kept.append(list(range(len(text))))
+            else:
+                kept.append([*range(label, len(question)), *range(len(mark) - 1, len(text))])
+        return kept
 
     def text(self, fact: Fact) -> str:
         if fact.passage:
