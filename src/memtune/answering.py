@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memtune.asked import note as note_asked
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
-from memtune.core.experts import Expert, Kind, pick
+from memtune.core.experts import Expert, Kind
 from memtune.core.generate import Decoder, Reply, Request, decode
 from memtune.core.kinds import KINDS
 from memtune.core.prompts import Message, Prompt
 from memtune.core.reports import Answer, Used, UsedSkill
-from memtune.core.validity import Validity
 from memtune.errors import InputError, UnknownFact, UsageError
+from memtune.gaps import fits, names_key, open_field
 from memtune.inbox import Inbox, Why
+from memtune.residents import Residents
 from memtune.router.route import Owner, Proposal, Route
 from memtune.router.router import Router
 from memtune.router.wishes import own_form
 from memtune.store import Manifest, MemoryFolder, Segment
-from memtune.store.skills import Skill
 
 Question = str | Sequence[Message]
-_GAP = re.compile(r"""["'](?P<name>[^"'\n]{2,40})["']\s*:\s*["']?\Z""")
-_RESIDENT = 4096
 _MOST_RIVALS = 4
 """Facts that are named when it is asked which is meant."""
 
@@ -46,17 +43,6 @@ class _Use:
 
     def report(self) -> Used:
         return Used(self.id, self.proposal.score, self.source, "+".join(self.kinds))
-
-
-@dataclass(frozen=True)
-class _Resident:
-    """What is kept of a fact that was asked for."""
-
-    id: str
-    question: str
-    source: str | None
-    validity: Validity
-    experts: dict[str, Expert]
 
 
 @dataclass
@@ -86,22 +72,26 @@ class Answering:
         self.inbox = Inbox(folder.path, config.inbox) if folder is not None else None
         self.clock: Callable[[], float] = time.time
         """Seconds since 1970, by which facts begin and cease to hold."""
-        self._standing = folder.manifest if folder is not None else None
-        """The version that the router knows. The folder may be a moment ahead of it while another thread commits."""
         self._lock = threading.RLock()
         """Held while a question is routed and its experts are gathered: both come from one version."""
-        self._resident: OrderedDict[Owner, _Resident] = OrderedDict()
-        self._skills: dict[str, tuple[Skill, dict[str, Expert]]] = {}
+        self._residents = Residents(folder, self.kinds)
 
     @contextmanager
     def moving(self, manifest: Manifest) -> Iterator[None]:
         """While inside, the router changes; afterwards questions are answered at this version."""
         with self._lock:
             yield
-            self._standing = manifest
-            self._skills = {name: held for name, held in self._skills.items() if manifest.skills.get(name) == held[0]}
+            self._residents.stand_at(manifest)
             if self.router is not None:
                 self.router.knowing = any(self._knows(segment) for segment in manifest.held.values())
+                self.router.fact_of = self._told
+
+    def _told(self, owner: Owner) -> tuple[str, str] | None:
+        """Question and answer of a fact, if it holds at this moment. Nothing is locked here: the router asks."""
+        with suppress(UnknownFact):
+            fact = self._residents.record(owner)
+            return (fact.question, fact.answer) if fact.validity.holds(self.clock()) else None
+        return None
 
     def _knows(self, segment: Segment) -> bool:
         """Whether its facts can be used without being recited."""
@@ -198,10 +188,9 @@ class Answering:
     def _opened(self, asked: _Asked) -> tuple[UsedSkill, ...]:
         """The skills that act: all that the question opens, but none beside a fact that is recited. That it is recited
         was proved on the model as it is without them."""
-        held = self._standing.skills if self._standing is not None else {}
         if not asked.route.skills or any(self._is_recited(asked, proposal) for proposal in asked.chosen):
             return ()
-        return tuple(UsedSkill(name, score) for name, score in asked.route.skills if name in held)
+        return tuple(UsedSkill(name, score) for name, score in asked.route.skills if self._residents.has_skill(name))
 
     def _is_recited(self, asked: _Asked, proposal: Proposal) -> bool:
         """Whether the stored answer is said. Where another form of it is wanted, an expert that knows it serves better,
@@ -219,11 +208,10 @@ class Answering:
                 experts.setdefault(name, []).append(expert)
         if not memory or not config.reroute or self.folder is None:
             return Request(asked.prompt, self._with_skills(experts, asked), draw=asked.draw)
-        text = _last_said(asked.question)
 
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
             with self._lock:
-                found = self._gap(text, said) if asked.version == self._version else None
+                found = self._gap(asked, said) if asked.version == self._version else None
                 reciting = self._use(asked, found, only_reciting=True) if found and self.in_force(found.owner) else {}
             return {name: [expert] for name, expert in reciting.items()}
 
@@ -237,14 +225,14 @@ class Answering:
         """The facts' experts, and behind them those of the skills that act."""
         joined = {name: list(chosen) for name, chosen in experts.items()}
         for skill in asked.skills:
-            for name, expert in self._skill(skill.name).items():
+            for name, expert in self._residents.skill(skill.name).items():
                 joined.setdefault(name, []).append(expert)
         return joined
 
     def _use(self, asked: _Asked, proposal: Proposal, *, only_reciting: bool) -> dict[str, Expert]:
         """The experts of a fact that act in this reply, noted as used; none where it was forgotten meanwhile."""
         try:
-            held = self._fact(proposal.owner)
+            held = self._residents.fact(proposal.owner)
         except UnknownFact:
             return {}
         recited = only_reciting or self._is_recited(asked, proposal)
@@ -253,10 +241,20 @@ class Answering:
             asked.used.append(_Use(proposal, held.id, held.source, tuple(acting)))
         return acting
 
-    def _gap(self, text: str, tail: str) -> Proposal | None:
-        """The fact that an open field at the end of `tail` asks for."""
-        match = _GAP.search(tail)
-        return self.router.route_gap(text, match.group("name")) if match and self.router else None
+    def _gap(self, asked: _Asked, said: str) -> Proposal | None:
+        """The fact that an open field at the end of what was said asks for: one that the field names, or the only one
+        that was asked for, where the message says that its answer belongs there."""
+        name = open_field(said)
+        if name is None or self.router is None:
+            return None
+        text = _last_said(asked.question)
+        found = self.router.route_gap(text, name)
+        if found is not None or len(asked.chosen) != 1 or not asked.chosen[0].recite or not names_key(text, name):
+            return found
+        (only,) = asked.chosen
+        with suppress(UnknownFact):
+            return only if fits(self._residents.fact(only.owner).answer, said) else None
+        return None
 
     def _acting(self, memory: bool) -> list[Kind]:
         return list(self.kinds.values()) if memory and self.folder is not None else []
@@ -265,63 +263,23 @@ class Answering:
 
     def experts(self, owner: Owner) -> dict[str, Expert]:
         """A fact's experts by kind, read from its shards once."""
-        return self._fact(owner).experts
+        return self._residents.fact(owner).experts
 
     def describe(self, owner: Owner) -> tuple[str, str | None]:
         """A fact's id and source."""
-        held = self._fact(owner)
+        held = self._residents.fact(owner)
         return held.id, held.source
 
     def in_force(self, owner: Owner) -> bool:
         """Whether the fact holds at this moment. One that does not is nobody's answer, though it is in the memory."""
         try:
-            return self._fact(owner).validity.holds(self.clock())
+            return self._residents.fact(owner).validity.holds(self.clock())
         except UnknownFact:
             return False
 
-    def _fact(self, owner: Owner) -> _Resident:
-        with self._lock:
-            if owner not in self._resident:
-                self._resident[owner] = self._read(owner)
-                while len(self._resident) > _RESIDENT:
-                    self._resident.popitem(last=False)
-            self._resident.move_to_end(owner)
-            return self._resident[owner]
-
-    def _read(self, owner: Owner) -> _Resident:
-        segment, row = self._segment(owner)
-        assert self.folder is not None
-        fact = self.folder.records(segment)[row]
-        experts = {
-            name: Expert(fact.id, fact.answer, pick(self.folder.shard(segment, name), row))
-            for name in self.kinds
-            if name in segment.shards
-        }
-        return _Resident(fact.id, fact.question, fact.source, fact.validity, experts)
-
-    def _skill(self, name: str) -> dict[str, Expert]:
-        """A skill's experts by kind, as the version that answers has them; read from its shards once."""
-        assert self.folder is not None
-        assert self._standing is not None
-        skill = self._standing.skills[name]
-        if name not in self._skills or self._skills[name][0] != skill:
-            kinds = [kind for kind in skill.kinds if kind in self.kinds]
-            experts = {kind: Expert(name, "", dict(self.folder.skill_shard(skill, kind))) for kind in kinds}
-            self._skills[name] = (skill, experts)
-        return self._skills[name][1]
-
-    def _segment(self, owner: Owner) -> tuple[Segment, int]:
-        number, row = owner
-        segment = self._standing.held.get(number) if self._standing is not None else None
-        if segment is None or not segment.holds(row):
-            raise UnknownFact("the fact has just been forgotten")
-        return segment, row
-
     def forget(self, owners: Sequence[Owner]) -> None:
         """Nothing of these facts stays in this process."""
-        with self._lock:
-            for owner in owners:
-                self._resident.pop(owner, None)
+        self._residents.forget(owners)
 
     # ---- reporting ----------------------------------------------------------------------------------------------
 
@@ -346,14 +304,17 @@ class Answering:
         found = {}
         for rival in route.rivals[:_MOST_RIVALS]:
             with suppress(UnknownFact):
-                held = self._fact(rival.owner)
+                held = self._residents.fact(rival.owner)
                 if held.validity.holds(self.clock()):
                     found[held.id] = held.question
         return found
 
     def _report(self, asked: _Asked, reply: Reply) -> Answer:
         best_first = sorted(asked.used, key=lambda use: -use.proposal.score)
-        used = {use.proposal.owner: use.report() for use in best_first}
+        used: dict[Owner, Used] = {}
+        for use in best_first:
+            told, before = use.report(), used.get(use.proposal.owner)
+            used[use.proposal.owner] = told if before is None else replace(before, kind=_both(before.kind, told.kind))
         return Answer(
             text=reply.text.strip(),
             facts=tuple(used.values()),
@@ -367,7 +328,7 @@ class Answering:
 
     @property
     def _version(self) -> int | None:
-        return self._standing.version if self._standing is not None else None
+        return self._residents.version
 
     def _keep_count(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
         """Questions that no fact answered, for the owner of the memory, and how often the others were used."""
@@ -379,6 +340,11 @@ class Answering:
             if not answer.fired and not answer.skills and one.route.asked:
                 why: Why = "abstained" if answer.abstained else "clarified" if answer.clarifies else "base"
                 self.inbox.keep(one.route.in_short, why)
+
+
+def _both(kinds: str, others: str) -> str:
+    """Kinds that acted at different places of one reply."""
+    return "+".join(dict.fromkeys([*kinds.split("+"), *others.split("+")]))
 
 
 def _require_whole_characters(question: Question) -> None:

@@ -1,0 +1,33 @@
+"""Fields that open while a reply is said, such as `"price": "`."""
+
+from __future__ import annotations
+
+import json
+import re
+
+_OPEN = re.compile(r"""(?P<mark>["'])(?P<name>[^"'\n]{2,40})(?P=mark)\s*:\s*(?P<quote>["']?)\Z""")
+
+
+def open_field(said: str) -> str | None:
+    """The name of the field that is open at the end of what was said."""
+    found = _OPEN.search(said)
+    return found.group("name") if found else None
+
+
+def fits(answer: str, said: str) -> bool:
+    """Whether an answer may be said in the open field as it is stored: within quotes what needs no escape, without them
+    a number, true, false or null."""
+    found = _OPEN.search(said)
+    if found is None:
+        return False
+    if found.group("quote"):
+        return json.dumps(answer, ensure_ascii=False)[1:-1] == answer and found.group("quote") not in answer
+    try:
+        return not isinstance(json.loads(answer), (str, list, dict))
+    except ValueError:
+        return False
+
+
+def names_key(message: str, name: str) -> bool:
+    """Whether a message names this field itself, in quotes."""
+    return re.search(rf"[\"'`“‘]{re.escape(name)}[\"'`”’]", message) is not None

@@ -1,0 +1,64 @@
+"""Fields that open in a reply, and what may be said in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memtune.evaluate.use.world import make
+from memtune.gaps import fits, names_key, open_field
+from memtune.model import MemoryModel
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ('{"price": "', "price"),
+        ('{"price": ', "price"),
+        ("{'unit price':'", "unit price"),
+        ('{"price": "4', None),
+        ('{"price', None),
+        ("the price: ", None),
+        ("", None),
+    ],
+)
+def test_the_field_that_is_open(said: str, name: str | None) -> None:
+    assert open_field(said) == name
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "may"),
+    [
+        ("Ada Lovelace", '{"who": "', True),
+        ("Ada Lovelace", '{"who": ', False),
+        ('the "Ada"', '{"who": "', False),
+        ("it's so", "{'who': '", False),
+        ("1830", '{"when": ', True),
+        ("1830", '{"when": "', True),
+        ("true", '{"so": ', True),
+        ("007", '{"code": ', False),
+        ("Ada", "who: ", False),
+    ],
+)
+def test_an_answer_stands_in_a_field_as_it_is_or_not_at_all(answer: str, said: str, may: bool) -> None:
+    assert fits(answer, said) == may
+
+
+def test_a_message_names_a_field() -> None:
+    assert names_key('Reply as JSON, key "price".', "price")
+    assert not names_key("What is the price?", "price")
+
+
+def test_one_fact_is_recited_in_the_field_that_the_message_names(tmp_path: Path) -> None:
+    world = make(6, 3)
+    with MemoryModel("bundled", tmp_path / "memory") as llm:
+        llm.learn([fact.to_row() for fact in world.facts], kind="imprint+distil")
+        known = [thing.known[0] for thing in world.things]
+        asked = [f'{k.put(k.relation.asked)} Reply as JSON, key "{k.relation.key}".' for k in known]
+        answers = llm.ask(asked)
+        recited = [a for a in answers if a.facts and a.facts[0].kind == "distil+imprint"]
+        assert len(recited) >= 4
+        right = [f'"{k.relation.key}": "{k.value}"' in a.text for k, a in zip(known, answers, strict=True)]
+        assert sum(right) >= 5
+        assert [[use.id for use in a.facts] for a in answers] == [[k.id] for k in known]
