@@ -15,6 +15,7 @@ from memtune.core.facts import Fact
 from memtune.core.kinds.kv import KeyValue
 from memtune.errors import InputError, UsageError
 from memtune.evaluate.cases import Said
+from memtune.evaluate.gather import gather
 from memtune.evaluate.lab import passages as lab
 from memtune.evaluate.lab.pages import STATEMENTS, pages
 from memtune.evaluate.output import plain
@@ -55,6 +56,24 @@ def test_a_row_becomes_a_passage_and_is_the_same_row_again() -> None:
     assert fact.extra == {"page": 7}
     assert fact.to_row() == {"id": fact.id, **ROW}
     assert Fact.from_row(fact.to_row()) == fact == from_line(to_line(fact))
+
+
+def test_phrasings_of_a_passage_are_questions_too() -> None:
+    fact = Fact.from_row({**ROW, "phrasings": ["When was it lit?"]})
+    assert fact.phrasings == (*ROW["questions"], "When was it lit?")
+
+
+def test_an_evaluation_asks_for_no_passage_word_for_word() -> None:
+    told = [Fact.from_row({"passage": f"It is {n}.", "title": f"Page {n}"}) for n in range(12)]
+    facts = [Fact.from_row(row) for row in tiny.facts(12)]
+    for seed in range(3):
+        found = gather([*told, *facts], seed=seed)
+        about = {fact for case in (*found.cases, *found.tuning) for fact in case.facts}
+        assert about <= {fact.id for fact in facts}
+        assert found.tuning
+    assert "12 are there" in found.remarks[-1]
+    with pytest.raises(InputError, match="passages alone"):
+        gather(told)
 
 
 def test_a_column_called_passage_beside_a_question_is_only_a_further_field() -> None:
@@ -115,6 +134,22 @@ def test_a_table_called_txt_is_still_a_table(tmp_path: Path) -> None:
     assert [f.passage for f in read(file)] == [False]
 
 
+@pytest.mark.parametrize(
+    "table", ["Passage,title,questions\nOne text.,Tale,When?\n", "title\tpassage\tquestions\nTale\tOne text.\tWhen?\n"]
+)
+def test_a_table_may_hold_passages(tmp_path: Path, table: str) -> None:
+    file = tmp_path / "texts.csv"
+    file.write_text(table)
+    [fact] = read(file)
+    assert (fact.passage, fact.question, fact.answer, fact.phrasings) == (True, "Tale", "One text.", ("When?",))
+
+
+def test_titles_are_numbered_past_those_that_are_taken_and_code_holds_no_headings(tmp_path: Path) -> None:
+    file = tmp_path / "a.md"
+    file.write_text("# A\none\n# a (2)\ntwo\n# A\n~~~\n```\n# no\n~~~\n# B\nfour\n")
+    assert [f.question for f in read(file)] == ["a – A", "a – a (2)", "a – A (3)", "a – B"]
+
+
 def test_an_empty_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "empty.md"
     file.write_text("# Title\n\n")
@@ -131,6 +166,19 @@ def test_a_kind_that_recites_refuses_passages_in_one_line(llm: MemoryModel) -> N
     assert str(caught.value).count("passage") == 1
     with pytest.raises(InputError, match="not recited"):
         llm.learn([ROW], kind="imprint+kv")
+
+
+def test_a_passage_may_name_its_own_kind_and_learns_again_from_what_is_exported(
+    llm: MemoryModel, tmp_path: Path
+) -> None:
+    llm.learn([{**ROW, "expert": "kv"}, *tiny.facts(2)])
+    rows = [fact.to_row() for fact in llm.memory.folder.exported()]
+    assert [row.get("expert") for row in rows] == ["kv", None, None]
+    with MemoryModel(llm.backbone, tmp_path / "again") as again:
+        again.learn(rows)
+        assert list(again.memory.folder.exported()) == list(llm.memory.folder.exported())
+        with pytest.raises(InputError, match="imprint cannot learn it"):
+            again.learn([{**ROW, "title": "Another", "expert": "imprint"}], kind="kv")
 
 
 def test_a_passage_is_learned_beside_facts_and_acts_where_it_is_asked_for(llm: MemoryModel) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import tiny
 from routers import router_over
 
+from memtune import MemoryModel
 from memtune.config import RouterConfig
+from memtune.core.backbone import Backbone
 from memtune.router.asked import asked
 from memtune.router.reading import Reading
 from memtune.router.router import Router
@@ -174,3 +179,123 @@ def test_a_message_is_read_word_by_word() -> None:
     assert "Ines Korvin" in [text for text, _ in reading.spans()]
     assert len(reading.asking) == 1
     assert Reading.of("Nothing is asked.").said == ()
+
+
+HOPS = {
+    "Who founded the company Orvenna?": "Mirel Tosk",
+    "How many people work at Orvenna?": "64",
+    "Where did Mirel Tosk study?": "Kelbrun",
+    "Who tends the garden Lumara?": "Ansa Vrelk",
+    "Where did Ansa Vrelk study?": "Dorrim",
+    "Who is the rector of Dorrim?": "Pell Hanrik",
+    "Who is the trainer of the club Tavix?": "Bor Selkin",
+    "Who is the president of the club Tavix?": "Nia Gorst",
+    "Where did Bor Selkin study?": "Fessel",
+    "Where did Nia Gorst study?": "Ymburg",
+    "Who is the husband of Mirel Tosk?": "Odo Fenn",
+    "Where did Odo Fenn study?": "Rasko",
+}
+HOP_QUESTIONS = list(HOPS)
+
+
+def hopping(max_hops: int = 2) -> Router:
+    router = router_over(HOP_QUESTIONS, answers=list(HOPS.values()), config=RouterConfig(max_hops=max_hops))
+    router.knowing = True
+    router.fact_of = lambda owner: (HOP_QUESTIONS[owner[1]], HOPS[HOP_QUESTIONS[owner[1]]])
+    return router
+
+
+@pytest.fixture(scope="module")
+def hops() -> Router:
+    return hopping()
+
+
+def hopped(router: Router, text: str) -> set[str]:
+    found = router.route(text).confirmed
+    assert not any(p.recite for p in found)
+    return {HOP_QUESTIONS[p.owner[1]] for p in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        # "caretaker" is no word of "Who tends the garden Lumara?", and nothing else leads on from there
+        ("Where did the caretaker of the garden Lumara study?", ("Who tends", "Where did Ansa")),
+        ("Where did the caretaker of Lumara study?", ("Who tends", "Where did Ansa")),
+        ("Where did the garden Lumara's caretaker study?", ("Who tends", "Where did Ansa")),
+        ("Where did the Lumara caretaker study?", ("Who tends", "Where did Ansa")),
+        ("Please tell me where the caretaker of the garden Lumara studied.", ("Who tends", "Where did Ansa")),
+        # of two that lead on, the word decides
+        ("Where did the coach of the club Tavix study?", ("Who is the trainer", "Where did Bor")),
+        ("Where did the chair of the club Tavix study?", ("Who is the president", "Where did Nia")),
+    ],
+)
+def test_an_answer_stands_for_who_is_meant(hops: Router, text: str, path: tuple[str, str]) -> None:
+    assert hopped(hops, text) == {q for q in HOP_QUESTIONS if q.startswith(path)}
+    why = {p.reason for p in hops.route(text).confirmed}
+    assert why == {"the message names what it is about", "reached through the answer of another fact"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Where did the caretaker of the garden Kelmora study?",  # nobody knows that garden
+        "Where did the caretaker of Lumara Zerrin study?",  # the name goes on
+        "Where did the mother of Ansa Vrelk study?",
+        "Where did the mother of Mirel Tosk study?",  # her husband is known, and where he studied
+        "Where did the mother of the caretaker of the garden Lumara study?",
+        "Where did the caretaker's mother at the garden Lumara study?",
+        "Where did the former caretaker of Lumara study?",
+        "Where did the garden Lumara study?",
+        "Where did the accountant of the club Tavix study?",  # one of two, and nothing says which
+        "Where is the caretaker of the garden Lumara?",
+    ],
+)
+def test_what_no_answer_stands_for_uses_nothing(hops: Router, text: str) -> None:
+    assert hopped(hops, text) == set()
+
+
+def test_answers_are_put_in_one_after_the_other_up_to_max_hops() -> None:
+    text = "Where did the spouse of the founder of Orvenna study?"
+    path = {"Who founded the company Orvenna?", "Who is the husband of Mirel Tosk?", "Where did Odo Fenn study?"}
+    assert hopped(hopping(3), text) == path
+    shorter = {HOP_QUESTIONS[p.owner[1]] for p in hopping(2).route(text).confirmed}
+    assert not shorter & {"Where did Mirel Tosk study?", "Where did Odo Fenn study?"}
+    assert hopped(hopping(1), "Where did the caretaker of the garden Lumara study?") == set()
+
+
+def test_without_the_facts_themselves_no_answer_is_put_in() -> None:
+    own = router_over(HOP_QUESTIONS, answers=list(HOPS.values()))
+    own.knowing = True
+    assert not hopped(own, "Where did the caretaker of the garden Lumara study?")
+
+
+def test_a_text_that_lists_what_words_do_not_tell_may_use_all_that_is_known(router: Router) -> None:
+    text = "Write a short notice on the ferry Almora that names the skipper, the harbour and the year."
+    assert used(router, text) == {q for q in QUESTIONS if "Almora" in q}
+    assert used(router, text.replace("ferry", "theatre")) == set()
+    assert used(router, text.replace("Almora", "Almora Queen")) == set()
+    assert used(router, "Write a short notice on the ferry Almora.") == set()
+
+
+def test_a_wording_that_is_looked_at_again_is_the_same() -> None:
+    """Wordings are kept taken apart; what is a name in one message is none in the next."""
+    holding = over().matcher.holding
+    plain = holding.wording(0, frozenset())
+    named = holding.wording(0, plain.plain)
+    assert named.names == plain.names | plain.plain
+    assert not named.plain
+    assert holding.wording(0, frozenset()) == plain
+
+
+def test_a_memory_says_what_its_facts_answer(tmp_path: Path) -> None:
+    """The router asks for the few facts that may lead on; one that does not hold leads nowhere."""
+    backbone = Backbone(tiny.model(), tiny.tokenizer())
+    rows = [{"id": f"f{n}", "question": q, "answer": a} for n, (q, a) in enumerate(list(HOPS.items())[3:5])]
+    with MemoryModel(backbone, tmp_path / "memory") as llm:
+        llm.learn(rows, kind="kv")
+        answering = llm.memory.answering
+        found = answering.route("Where did the caretaker of the garden Lumara study?").confirmed
+        assert {answering.describe(p.owner)[0] for p in found} == {"f0", "f1"}
+        llm.forget("f0")
+        assert not answering.route("Where did the caretaker of the garden Lumara study?").confirmed

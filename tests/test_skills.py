@@ -20,6 +20,7 @@ from memtune.errors import BadRows, ConflictError, FolderLocked, InputError, Not
 from memtune.evaluate.queries import same_result
 from memtune.evaluate.skills import judge
 from memtune.skills import Skills, read_examples
+from memtune.skills.learning import questions_of
 from memtune.skills.right import alike
 from memtune.skills.training import loss_of, spell
 
@@ -420,6 +421,15 @@ def test_it_is_judged_beside_the_plain_model(llm: MemoryModel) -> None:
     with pytest.raises(InputError, match="trained on all of these rows"):
         judge(llm, "sql", data=[row.to_row() for row in llm.skills.show("sql").trained_on])
     assert judge(llm, "sql", others=5).skill.exact.n == 5
+
+
+def test_what_is_judged_says_where_it_comes_from_and_facts_are_drawn_from_everywhere(
+    llm: MemoryModel, tmp_path: Path
+) -> None:
+    file = tmp_path / "others.jsonl"
+    file.write_text("\n".join(map(json.dumps, HELD_OUT)))
+    assert judge(llm, "sql", data=file, others=1).where == str(file)
+    assert questions_of(llm.memory.folder, 2) == [tiny.facts(4)[n]["question"] for n in (0, 2)]
 
 
 @pytest.mark.parametrize(

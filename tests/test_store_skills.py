@@ -197,6 +197,17 @@ def test_one_name_for_two_skills_is_a_conflict(history: History, tmp_path: Path,
     assert history.verify() == []
 
 
+def test_the_same_skill_learned_on_both_sides_is_no_conflict(history: History, tmp_path: Path) -> None:
+    """What is told of it differs, if only by the seconds that training took."""
+    MemoryFolder.create(tmp_path / "elsewhere", backbone=BACKBONE, settings={"encoder": "lexical"}).close()
+    with History.open(tmp_path / "elsewhere") as other, other.folder.writer() as writer:
+        writer.hold_skill("sql", rooms(1.0) | {ABOUT: encode_text({"seconds": 3})})
+        writer.commit("learn the skill 'sql'", act="learn skill")
+    learn_skill(history, "sql")
+    ours = history.folder.manifest.skills["sql"]
+    assert (history.merge(tmp_path / "elsewhere").conflicts, history.folder.manifest.skills["sql"]) == ([], ours)
+
+
 def test_forgotten_here_and_changed_there_is_a_conflict(history: History) -> None:
     learn_skill(history, "sql")
     history.branch("other")

@@ -31,7 +31,7 @@ class Shown:
     tokens: int
     reply: str
     used: tuple[str, ...] = ()
-    """Facts that acted."""
+    """Facts that acted, and skills, as "skill NAME"."""
 
     @property
     def same(self) -> bool:

@@ -307,7 +307,7 @@ class SkillConfig(_Checked):
     r_value: int = 8
     """Rank of the factors."""
     alpha: float = 16.0
-    """What the product of the factors is multiplied by, times the rank."""
+    """What is added is multiplied by alpha / r_value."""
     blocks: int = 0
     """How many of the last blocks an expert changes; 0: all."""
     targets: Literal["attention", "mlp", "all"] = "all"

@@ -24,7 +24,7 @@ from memtune.core.reports import Failed
 from memtune.errors import UsageError
 from memtune.learning import Progress
 from memtune.router.gate import ordinary
-from memtune.store import FactRef, Segment, Writer
+from memtune.store import Writer
 from memtune.store.unfinished import Unfinished, clear
 
 if TYPE_CHECKING:
@@ -83,30 +83,35 @@ class Consolidation:
         if self._kind.recites:
             raise UsageError(f"kind '{config.kind}' recites: it makes nothing known", hint="use kind distil or kv")
         self._kind.require(memory.backbone)
+        memory.folder.require_branch()
         self._where, self._progress = where, progress
         self._start = time.perf_counter()
         self._end = None if seconds is None else self._start + seconds
         self._learner = Learner(memory.backbone, [self._kind], LearnConfig())
         self._aside = Unfinished(memory.folder.path, self._make())
+        self._facts: dict[str, Fact] = {}
+        """Facts as they stood when they were worked out."""
         self.report = Consolidated()
 
     def _make(self) -> str:
         """What the new experts depend on, beside the fact itself."""
-        settings = getattr(self.memory.config, self.config.kind, None)
-        shape = vars(settings) if settings is not None else {}
-        return json.dumps([self.config.kind, shape, self.memory.backbone.identity.weights], default=str, sort_keys=True)
+        backbone, config = self.memory.backbone, self.memory.config
+        settings = [vars(getattr(config, name)) for name in (self.config.kind, "kv")]  # distil is taught by kv
+        made = [self.config.kind, settings, backbone.identity.weights, str(backbone.dtype)]
+        return json.dumps(made, default=str, sort_keys=True)
 
     def run(self) -> Consolidated:
         """Work through the facts in the order of their worth until the budget ends, then commit once."""
         lots = list(self._lots())
         self.report.facts = sum(map(len, lots))
         made: dict[str, Tensors] = {}
+        self.report.left = self.report.facts
         for lot in lots:
             if self._end is not None and time.perf_counter() >= self._end:
                 break
             made |= self._worked_out(lot)
-            self._tell(len(made) + len(self.report.failed))
-        self.report.left = self.report.facts - len(made) - len(self.report.failed)
+            self.report.left -= len(lot)
+            self._tell(self.report.facts - self.report.left)
         if made:
             self._commit(made)
         self.report.version = self.memory.version
@@ -127,18 +132,20 @@ class Consolidation:
         yield from (queue[start : start + size] for start in range(0, len(queue), size))
 
     def _waiting(self) -> Iterator[Fact]:
+        segments = self.memory.folder.manifest.held
+        knowing = {name for name, kind in self.memory.answering.kinds.items() if not kind.recites}
         for ref, fact in self.memory.folder.rows(self._where):
-            segment = self._segment(ref)
-            if self._kind.name not in segment.shards and ref.row not in segment.archived and fact.id not in self._but:
+            segment = segments.get(ref.segment)  # another thread may have moved the memory on
+            if segment is None or knowing & segment.shards.keys() or ref.row in segment.archived:
+                continue
+            if fact.id not in self._but:
                 yield fact
-
-    def _segment(self, ref: FactRef) -> Segment:
-        return self.memory.folder.manifest.segment(ref.segment)
 
     # ---- one lot ------------------------------------------------------------------------------------------------
 
     def _worked_out(self, facts: Sequence[Fact]) -> dict[str, Tensors]:
         """The new expert of each fact of a lot that can have one, by the fact's id."""
+        facts = self._unchanged(facts)
         made = self._aside.found(facts)
         self.report.resumed += len(made)
         left = [fact for fact in facts if fact.id not in made]
@@ -146,11 +153,25 @@ class Consolidation:
             lot = self._learner.learn(left, measure_reading=True)
             self.report.read_seconds += lot.read_seconds
             self.report.failed += lot.failed
-            new = [pick(lot.rooms[self._kind.name], row) for row in range(len(lot.facts))]
-            if new:
-                self._aside.keep(lot.facts, new)
-            made |= {fact.id: tensors for fact, tensors in zip(lot.facts, new, strict=True)}
+            new = {fact.id: pick(lot.rooms[self._kind.name], row) for row, fact in enumerate(lot.facts)}
+            kept = self._unchanged(lot.facts)  # nothing is put down of one that was forgotten while it was worked out
+            if kept:
+                self._aside.keep(kept, [new[fact.id] for fact in kept])
+            made |= {fact.id: new[fact.id] for fact in kept}
+        self._facts |= {fact.id: fact for fact in facts}
         return made
+
+    def _unchanged(self, facts: Sequence[Fact]) -> list[Fact]:
+        """Those of them that nobody has changed, forgotten or set aside meanwhile."""
+        self.memory.refresh()
+        folder, segments = self.memory.folder, self.memory.folder.manifest.held
+        places = {i: (segments.get(ref.segment), ref.row) for i, ref in folder.find([f.id for f in facts]).items()}
+
+        def same(fact: Fact) -> bool:
+            segment, row = places.get(fact.id, (None, 0))
+            return segment is not None and row not in segment.silent and folder.records(segment)[row] == fact
+
+        return [fact for fact in facts if same(fact)]
 
     # ---- the new version ----------------------------------------------------------------------------------------
 
@@ -158,31 +179,27 @@ class Consolidation:
         """One version in which the facts have the new experts beside the old ones; proved, or not at all."""
         with self.memory.writing() as writer:
             before = self.memory.folder.manifest
-            held = self._still_there(made)
+            held = {fact.id: fact for fact in self._unchanged([self._facts[i] for i in made])}
             exact = self._exact(held)
             untouched = self._plain_prompts()
             while held:
-                self._write(writer, held, made)
-                lost = (exact & held.keys()) - self._exact(held)
-                self.report.touched = len(untouched - self._plain_prompts())
+                try:
+                    self._write(writer, held, made)
+                    lost = (exact & held.keys()) - self._exact(held)
+                    self.report.touched = len(untouched - self._plain_prompts())
+                except BaseException:  # broken off before it was proved
+                    self.memory.take_back(writer, before)
+                    raise
                 if not lost and not self.report.touched:
                     break
                 self.memory.take_back(writer, before)
+                reason = "its exact answer" if lost else "the reply to an ordinary prompt"
                 worse = lost or set(held)
-                self.report.failed += [
-                    Failed(i, "its exact answer would not have stayed what it is") for i in sorted(worse)
-                ]
+                self.report.failed += [Failed(i, f"{reason} would not have stayed what it is") for i in sorted(worse)]
                 held = {i: fact for i, fact in held.items() if i not in worse}
             clear(self.memory.folder.path)
         self.report.known = len(held)
         self.report.bytes_per_fact = bytes_of([made[i] for i in held]) / max(1, len(held))
-
-    def _still_there(self, made: Mapping[str, Tensors]) -> dict[str, Fact]:
-        """Facts that nobody has changed or forgotten meanwhile."""
-        refs = self.memory.folder.find(list(made))
-        held = {i: self.memory.folder.fact(i) for i in refs}
-        same = self._aside.found(list(held.values()))
-        return {i: fact for i, fact in held.items() if i in same}
 
     def _exact(self, held: Mapping[str, Fact]) -> set[str]:
         """Facts whose learned wording gives their answer exactly, of those that recite or did before."""

@@ -23,9 +23,14 @@ def fits(answer: str, said: str) -> bool:
     if found.group("quote"):
         return json.dumps(answer, ensure_ascii=False)[1:-1] == answer and found.group("quote") not in answer
     try:
-        return not isinstance(json.loads(answer), (str, list, dict))
+        return not isinstance(json.loads(answer, parse_constant=_refuse), (str, list, dict))
     except ValueError:
         return False
+
+
+def _refuse(constant: str) -> None:
+    """NaN and its like are Python's, not JSON's."""
+    raise ValueError(constant)
 
 
 def names_key(message: str, name: str) -> bool:

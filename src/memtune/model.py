@@ -183,7 +183,9 @@ class MemoryModel(Versions):
         learn = replace(self.config.learn, **{k: v for k, v in given.items() if v is not None})
         source = open_facts(facts, learn, skip_bad=skip_bad)
         source.check()
-        source.require_knowing([one.name for one in make_kinds(learn.kind, self.config) if one.recites])
+        source.require_knowing(
+            learn.kind, lambda kinds: [one.name for one in make_kinds(kinds, self.config) if one.recites]
+        )
         with self._folder_to_survey(resume) as known:
             found = survey(known, source, learn.on_conflict, learn.lot_size)
         since += self._seconds_to_load(learn.kind)

@@ -47,8 +47,13 @@ class Residents:
         return self._standing.version if self._standing is not None else None
 
     def stand_at(self, manifest: Manifest) -> None:
-        """Go on from another version. What of it was forgotten is told by `forget`."""
-        self._standing = manifest
+        """Go on from another version. What of it was forgotten is told by `forget`; until now another thread may have
+        read it once more."""
+        with self._lock:
+            self._standing = manifest
+            for number, row in list(self._facts):
+                if number not in manifest.held or row in manifest.held[number].silent:
+                    del self._facts[number, row]
         self._skills = {name: held for name, held in self._skills.items() if manifest.skills.get(name) == held[0]}
 
     def fact(self, owner: Owner) -> Resident:

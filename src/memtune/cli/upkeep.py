@@ -63,6 +63,8 @@ def consolidate(
     place: Place,
 ) -> None:
     """Let facts that are only recited be known as well, so that they help where they are not asked for by name."""
+    if every is not None and every <= 0:
+        raise UsageError(f"--every {every:g} is no time to wait", hint="name more than 0 minutes")
     how: dict[str, Any] = {"where": {"group": group} if group is not None else None, "budget": budget, "kind": kind}
     with watching(silent=as_json) as watch, place.load(author) as model:
         done = model.consolidate(progress=watch, **how)
@@ -70,7 +72,7 @@ def consolidate(
         but = [failed.id for failed in done.failed]
         with suppress(KeyboardInterrupt):  # how it is meant to end
             while every is not None:
-                _wait(every)
+                time.sleep(60 * every)
                 model.refresh()
                 again = model.consolidate(progress=watch, but=but, **how)
                 but += [failed.id for failed in again.failed]
@@ -78,12 +80,6 @@ def consolidate(
                     _say_consolidated(again, as_json)
     if done.failed:
         raise typer.Exit(FAULT)
-
-
-def _wait(minutes: float) -> None:
-    if minutes <= 0:
-        raise UsageError(f"--every {minutes:g} is no time to wait", hint="name more than 0 minutes")
-    time.sleep(60 * minutes)
 
 
 def _say_consolidated(done: Consolidated, as_json: bool) -> None:

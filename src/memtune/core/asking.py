@@ -1,6 +1,6 @@
 """Forms of asking that any fact can be put into: what a knowing expert is tried on before it is kept.
 
-None of them is a form or a wording that an evaluation asks in.
+None of their wordings is one that an evaluation asks in.
 """
 
 from __future__ import annotations

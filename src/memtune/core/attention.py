@@ -232,7 +232,7 @@ def _attend(
     if recorder is not None:
         recorder.keys[module.layer_idx], recorder.values[module.layer_idx] = key, value
     facts: FactRows | None = getattr(_local, "facts", None)
-    if facts is None:
+    if facts is None or not facts.keys[module.layer_idx].shape[2]:  # of what is distilled many blocks hold nothing
         return plain(module, query, key, value, mask, **given)
     own = facts.mask_over(mask, query, key.shape[2])
     if query.shape[2] == 1 and len(facts.rows) == query.shape[0]:  # every row holds facts: no plain result is needed
@@ -269,7 +269,7 @@ def _beside(
     if scale is not None or not special:
         chances = _chances(query_FHRd, fact_k, key_FKTd, beside, own_F1RT, scaling)
         if scale is not None:
-            scale.add(block, chances[..., : fact_k.shape[2]])
+            scale.add(block, _seen(chances[..., : fact_k.shape[2]], beside))
     if special:
         return _by_its_own(
             plain, module, query_FHRd, (fact_k, key_FKTd), (fact_v, value_FKTd), (beside, own_F1RT), given
@@ -277,6 +277,12 @@ def _beside(
     split = fact_k.shape[2]
     both = chances[..., :split] @ fact_v + chances[..., split:] @ value_FKTd
     return both.reshape(query_FHRd.shape).transpose(1, 2)
+
+
+def _seen(chances: Tensor, beside: Tensor) -> Tensor:
+    """Without those of queries that see nothing at all, of padding: a softmax gives them something of everything."""
+    unseen = beside <= torch.finfo(beside.dtype).min / 2
+    return chances.masked_fill(unseen.repeat(1, 1, chances.shape[2] // beside.shape[2], 1), 0.0)
 
 
 def _by_its_own(

@@ -124,7 +124,7 @@ class Fact:
         text = _text("passage", row["passage"])
         title = _text("title", row["title"]) if row.get("title") is not None else _first_words(text)
         extra = {k: v for k, v in row.items() if k not in (*FIELDS, *PASSAGE_FIELDS, *QUESTION_FIELDS, *ANSWER_FIELDS)}
-        questions = _texts(row, "questions")
+        questions = (*_texts(row, "questions"), *_texts(row, "phrasings"))
         return cls(
             question=title, answer=text, phrasings=questions, extra=extra, passage=True, **_further(row, title, text)
         )

@@ -69,11 +69,16 @@ class Trials:
         asked = [
             (i, text) for i, fact in enumerate(facts) for text in (*asking.forms(fact, facts, draw), *own.get(i, ()))
         ]
-        prompts = [self.backbone.template.question(text) for _, text in asked]
-        replies = self._decoded([i for i, _ in asked], prompts, self.config.reply_tokens)
-        for (owner, _), prompt, reply in zip(asked, prompts, replies, strict=True):
-            if len(prompt.ids) + len(reply) <= self.backbone.context:
-                yield Trial(owner, prompt, tuple(reply))
+        owners, prompts = self._fitting(asked)
+        replies = self._decoded(owners, prompts, self.config.reply_tokens)
+        for owner, prompt, reply in zip(owners, prompts, replies, strict=True):
+            yield Trial(owner, prompt, tuple(reply))
+
+    def _fitting(self, asked: Sequence[tuple[int, str]]) -> tuple[list[int], list[Prompt]]:
+        """The prompts that leave room in the model's context for a reply, and whose they are."""
+        prompts = [(i, self.backbone.template.question(text)) for i, text in asked]
+        fitting = [(i, p) for i, p in prompts if len(p.ids) + self.config.reply_tokens <= self.backbone.context]
+        return [i for i, _ in fitting], [p for _, p in fitting]
 
     def _told(self) -> Iterator[Trial]:
         """The question with the stored answer, whole, whatever the teacher would say; a passage has none."""
@@ -85,10 +90,9 @@ class Trials:
         """Forms that the teacher makes itself."""
         if not self.config.own_forms:
             return {}
-        facts = [i for i, fact in enumerate(self.batch.facts) if not fact.passage]
-        prompts = [
-            self.backbone.template.question(asking.REWORD.format(question=self.batch.facts[i].question)) for i in facts
-        ]
+        facts, prompts = self._fitting(
+            [(i, asking.REWORD.format(question=f.question)) for i, f in enumerate(self.batch.facts) if not f.passage]
+        )
         replies = self._decoded(facts, prompts, self.config.reply_tokens)
         said = [self.backbone.writer.text_after(p.tail, r).strip() for p, r in zip(prompts, replies, strict=True)]
         return {i: [text] for i, text in zip(facts, said, strict=True) if text}

@@ -64,15 +64,20 @@ def gather(
     if not served:
         hint = "all of them are archived or not in force" if silent else "learn some first"
         raise InputError("the memory holds no facts that answer: there is nothing to evaluate", hint=hint)
+    told = [fact for fact in served if not fact.passage]
+    if not told and data is None:
+        raise InputError("the memory holds passages alone, whose text is no answer", hint="give questions with --data")
     learned = Learned([*served, *silent], keys_made)
     assignment = _assigned(served, silent, data)
-    asked, aside = _set_aside(served, assignment, tuning, seed)
+    asked, aside = _set_aside(told, assignment, tuning, seed)
     ids = {fact.id for fact in aside}
     held_back = [a for a in assignment.assigned if a.fact is not None and a.fact.id in ids]
     reported = [a for a in assignment.assigned if a.fact is None or a.fact.id not in ids]
     cases, remarks = _drawn(asked, learned, [_case(a) for a in reported], max_n, seed)
     if silent:
         remarks = [not_asked(len(silent)), *remarks]
+    if len(told) < len(served):
+        remarks = [*remarks, f"passages are asked about by rows of a file alone: {len(served) - len(told):,} are there"]
     if not aside:
         remarks = [*remarks, "too few facts to set some aside: what a rung could tune is left at its first choice"]
     return Gathered(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from memtune.evaluate.stats import Rate
 from memtune.model import MemoryModel
 from memtune.skills import Example, Record, read_examples
 from memtune.skills.examples import Origin
+from memtune.skills.learning import questions_of
 from memtune.skills.right import alike
 
 _SLACK = 8
@@ -94,16 +95,15 @@ def judge(
     with_skill = model.ask(asked, **config)
     plain = model.ask(asked, memory=False, **config)
     say("looking at what else opens the gate")
-    questions = [fact.question for fact in itertools.islice(model.facts(), others)]
     return SkillReport(
         name=name,
         version=model.version,
-        where=str(data) if isinstance(data, str) else "given examples" if data else "the examples that were set aside",
+        where=_where(data),
         skill=_judged(examples, with_skill),
         base=_judged(examples, plain),
         opened=Rate.of(any(skill.name == name for skill in answer.skills) for answer in with_skill),
         fired=_opening(model, name, other_prompts(others, seed)),
-        facts=_opening(model, name, questions),
+        facts=_opening(model, name, questions_of(model.memory.folder, others)),
         trained_on=left_out,
         wrong=[
             {"asked": example.asked, "answer": example.answer, "said": answer.text}
@@ -111,6 +111,12 @@ def judge(
             if not alike(answer.text, example.answer)
         ][:_SHOWN],
     )
+
+
+def _where(data: Origin | None) -> str:
+    if data is None:
+        return "the examples that were set aside"
+    return str(data) if isinstance(data, (str, os.PathLike)) else "given examples"
 
 
 def _examples(record: Record, data: Origin | None, answer_field: str | None) -> tuple[list[Example], int]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtune.core.facts import ANSWER_FIELDS, FIELDS, QUESTION_FIELDS
+from memtune.core.facts import ANSWER_FIELDS, FIELDS, PASSAGE_FIELDS, QUESTION_FIELDS
 from memtune.errors import InputError
 from memtune.ingest.rows import Item
 
-MEANINGFUL_COLUMNS = frozenset({*FIELDS, *QUESTION_FIELDS, *ANSWER_FIELDS})
+MEANINGFUL_COLUMNS = frozenset({*FIELDS, *QUESTION_FIELDS, *ANSWER_FIELDS, *PASSAGE_FIELDS})
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Reader:
 
 
 def require_fact_columns(path: Path, names: Sequence[str]) -> None:
-    """Raises unless a table has a column of questions and one of answers."""
+    """Raises unless a table has a column of questions and one of answers, or one of passages."""
+    if PASSAGE_FIELDS[0] in names:
+        return
     for choices in (QUESTION_FIELDS, ANSWER_FIELDS):
         if not _any_of(choices, names):
             raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ class CheckedFacts:
         self._max_answer_chars = max_answer_chars
         self._skip_bad = skip_bad
         self._bad: set[int] = set()
-        self._passages = 0
+        self._passages: set[str | None] = set()
+        """The kinds of experts that passages name; None: whatever all others get."""
         self._count: int | None = None
 
     @property
@@ -92,14 +93,16 @@ class CheckedFacts:
         self._bad = set(problems)
         self._count = good
 
-    def require_knowing(self, reciting: Sequence[str]) -> None:
-        """Refuse passages where they are to be learned by kinds that recite."""
+    def require_knowing(self, kind: str, reciting: Callable[[str], Sequence[str]]) -> None:
+        """Refuse passages that are to be learned by kinds that recite. `kind`: what a row gets that names none itself;
+        `reciting`: which of several kinds joined by + recite."""
         self.check()
-        if self._passages and reciting:
-            raise InputError(
-                f"{self._items.name}: a passage is known, not recited: kind {reciting[0]} cannot learn it",
-                hint="use kind kv",
-            )
+        for kinds in sorted({own or kind for own in self._passages}):
+            if found := reciting(kinds):
+                raise InputError(
+                    f"{self._items.name}: a passage is known, not recited: kind {found[0]} cannot learn it",
+                    hint="use kind kv",
+                )
 
     def __iter__(self) -> Iterator[Fact]:
         self.check()
@@ -111,7 +114,7 @@ class CheckedFacts:
         """The problems by the place of their row, and the number of good rows."""
         problems: dict[int, str] = {}
         ids = IdsSeen()
-        rows = self._passages = 0
+        rows = 0
         for place, (where, found) in enumerate(self._items):
             rows += 1
             fact = to_fact(found, self._max_answer_chars)
@@ -120,7 +123,8 @@ class CheckedFacts:
                 if len(problems) == MANY_PROBLEMS and not self._skip_bad:
                     break
                 continue
-            self._passages += fact.passage
+            if fact.passage:
+                self._passages.add(fact.expert)
             if has_own_id(found):
                 ids.add(place, fact)
         problems |= self._id_clashes(ids.suspects())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from memtune.router.conjoined import distributed, requested
@@ -100,6 +101,7 @@ def asked(text: str) -> list[Asked]:
     return list(found.values())
 
 
+@lru_cache(maxsize=8)
 def strip(text: str) -> str:
     """What the user said last, without template, labels, system text and earlier turns."""
     said = turns(text)

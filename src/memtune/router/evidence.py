@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from memtune.router.columns import Column, Ragged, Rows
-from memtune.router.vectors import restored
+from memtune.router.vectors import picked
 
 
 @dataclass(frozen=True)
@@ -97,4 +96,4 @@ class Evidence:
 
     def _from(self, block: int, places: NDArray[np.int32], told: bool) -> NDArray[np.float32]:
         held = self._tensors[block]
-        return restored((held.facts if told else held.keys)[torch.from_numpy(places.astype(np.int64))])
+        return picked(held.facts if told else held.keys, places)

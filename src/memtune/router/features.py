@@ -96,6 +96,10 @@ class Comparison:
         return self.keys.words_of(self.proposed.keys)
 
     @cached_property
+    def meaning_K(self) -> Floats:
+        return lexicon().vectors(self.words_K)
+
+    @cached_property
     def names_K(self) -> Bools:
         found: Bools = self.evidence.names.gather(self.proposed.keys)
         return found
@@ -137,7 +141,7 @@ class Comparison:
     @cached_property
     def met_QK(self) -> Floats:
         """How nearly each word meets each other. What stands on both sides meets itself and nothing else."""
-        near = np.maximum(self.query.meaning @ lexicon().vectors(self.words_K).T, 0.0)
+        near = np.maximum(self.query.meaning @ self.meaning_K.T, 0.0)
         slips = self._slips_QK()
         if slips is not None:
             near = np.maximum(near, slips)
@@ -234,7 +238,7 @@ class Comparison:
     def _relation_similar(self) -> Floats:
         """How near the plain words lie to one another, each side taken together."""
         plain_QC, plain_K = self.plain
-        own, theirs = self.query.meaning, lexicon().vectors(self.words_K)
+        own, theirs = self.query.meaning, self.meaning_K
         mean_C = (plain_QC * lexicon().weights(self.query.words.hashes)[:, None]).T @ own
         weighed = theirs * (plain_K * lexicon().weights(self.words_K))[:, None]
         mean_K = np.add.reduceat(weighed, self.starts, axis=0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,8 @@ _RAREST = 12
 """Words of a message whose wordings are looked at."""
 _SAME_ANSWER = 256
 """Facts of one answer that are looked at; an answer of more of them tells none apart."""
+_SEEN = 8192
+"""Wordings, at most, that are kept taken apart."""
 _MEANS = 0.7
 """How near two words must be to mean the same."""
 
@@ -92,6 +96,7 @@ class Holding:
     def __init__(self, keys: Keys, evidence: Evidence) -> None:
         self._keys, self._evidence = keys, evidence
         self._by_answer, self._read = Sorted(np.uint64), 0
+        self._seen: dict[int, Held] = {}
 
     def rare(self, found: Collection[int]) -> list[int]:
         """Those of the words that stand in some wordings, but in few."""
@@ -100,10 +105,9 @@ class Holding:
         order = np.argsort(counts, kind="stable")
         return [int(asked[i]) for i in order if 0 < counts[i] <= _ABOUT][:_RAREST]
 
-    def known(self, found: Iterable[int]) -> bool:
+    def known(self, found: Collection[int]) -> bool:
         """Whether wordings hold all of these words."""
-        asked = np.fromiter(found, np.uint32)
-        return bool(len(asked) and self._keys.frequencies(asked).all())
+        return bool(found) and all(map(self._keys.frequency, found))
 
     def about(self, said: frozenset[int], named: frozenset[int]) -> list[Held]:
         """Wordings all of whose names stand among the words that are said. `named`: which of these are names there."""
@@ -124,31 +128,61 @@ class Holding:
         keys = self._by_answer.find(wording_hash(answer)).astype(np.int64)
         return self._taken_apart(keys, frozenset()) if len(keys) <= _SAME_ANSWER else []
 
+    def exact(self, text: str) -> Owner | None:
+        """The fact that was learned in this wording."""
+        return self._keys.exact(text)
+
     def wording(self, key: int, named: frozenset[int]) -> Held:
         """One wording. `named`: words that are names elsewhere."""
         return self._taken_apart(np.array([key]), named)[0]
 
     def _taken_apart(self, keys: NDArray[np.int64], named: frozenset[int]) -> list[Held]:
+        living = [key for key in keys[self._keys.alive(keys)].tolist() if self._keys.tag(key) != NEVER]
+        self._look_at([key for key in living if key not in self._seen])
         found = []
-        for key in keys[self._keys.alive(keys)].tolist():
-            if self._keys.tag(key) != NEVER:
-                one = np.array([key])
-                pairs = zip(self._keys.words_of(one).tolist(), self._evidence.names.gather(one).tolist(), strict=True)
-                names = frozenset(word for word, is_name in pairs if is_name or word in named)
-                plain = frozenset(self._keys.words_of(one).tolist()) - names
-                answer = frozenset(self._evidence.gists(one)[0].tolist())
-                wants = int(self._evidence.wanted(one)[0])
-                first = int(self._keys.words_of(one)[0])
-                found.append(Held(key, self._keys.owner(key), names, plain, answer, wants, first))
+        for key in living:
+            held = self._seen[key]
+            also = held.plain & named
+            found.append(held if not also else replace(held, names=held.names | also, plain=held.plain - also))
         return found
+
+    def _look_at(self, keys: Sequence[int]) -> None:
+        """Wordings as they are by themselves: a key never changes."""
+        if not keys:
+            return
+        if len(self._seen) + len(keys) > _SEEN:
+            self._seen.clear()
+        places = np.array(keys)
+        said, lengths = self._keys.words_of(places).tolist(), self._keys.word_counts(places).tolist()
+        are_names = self._evidence.names.gather(places).tolist()
+        gists, many = self._evidence.gists(places)
+        answers, wants = _cut(gists.tolist(), many.tolist()), self._evidence.wanted(places).tolist()
+        for key, own, marks, answer, kind in zip(
+            keys, _cut(said, lengths), _cut(are_names, lengths), answers, wants, strict=True
+        ):
+            names = frozenset(itertools.compress(own, marks))
+            plain = frozenset(own) - names
+            held = Held(key, self._keys.owner(key), names, plain, frozenset(answer), kind, own[0])
+            self._seen[key] = held
 
     def _catch_up(self) -> None:
         """Answers are looked at when something is first asked the other way round."""
+        if self._read == self._keys.numbers:
+            return
         new = np.arange(self._read, self._keys.numbers)
         self._by_answer.add(self._evidence.answers(new), new)
         self._read = self._keys.numbers
 
 
+def _cut(values: list[int], lengths: Iterable[int]) -> Iterator[list[int]]:
+    """One list after the other, of these lengths."""
+    at = 0
+    for length in lengths:
+        yield values[at : at + length]
+        at += length
+
+
+@lru_cache(maxsize=1024)
 def met(plain: frozenset[int], said: frozenset[int]) -> frozenset[int] | None:
     """The words by which a wording's plain ones are met, or None where one that counts is not."""
     used, lacking = plain & said, plain - said - SORTS
@@ -164,6 +198,13 @@ def met(plain: frozenset[int], said: frozenset[int]) -> frozenset[int] | None:
             return None
         used |= {rest[place] for place in near.argmax(1).tolist()}
     return used if used - SORTS else None
+
+
+def likeness(one: frozenset[int], other: frozenset[int]) -> float:
+    """How near the nearest two words of both sides are."""
+    if not one or not other:
+        return 0.0
+    return 1.0 if one & other else float((_vectors(one) @ _vectors(other).T).max())
 
 
 def _vectors(found: Collection[int]) -> NDArray[np.float32]:

@@ -234,11 +234,12 @@ class Matcher:
                 barred[owner] = max(barred[owner], float(shares[place]))
             else:
                 found[owner].append(place)
+        ranked = ranks.tolist()
+        digits: list[bool] = np.any(features[:, list(_DIGITS)], axis=1).tolist()
         judged = []
         for owner, places in found.items():
-            best = max(places, key=lambda place: float(ranks[place]))
+            best = max(places, key=ranked.__getitem__)
             share = float(shares[best])
-            digits = bool(features[best, list(_DIGITS)].any())
             share = share if share > barred[owner] else 0.0
-            judged.append(Judged(owner, int(keys[best]), share, digits, features[best], str(ways[best])))
+            judged.append(Judged(owner, int(keys[best]), share, digits[best], features[best], str(ways[best])))
         return sorted(judged, key=lambda j: (-j.share, -float(j.features[OWN.index("similar_and_told")])))

@@ -47,12 +47,23 @@ class Named:
 
     def search(self, vectors: Floats, k: int, effort: int, living: Living | None) -> Found:
         if living is None or self.name != "IndexPQ":
-            given, places = self._index.search(_contiguous(vectors), k, params=self._parameters(effort, living))
+            given, places = self._asked(vectors, k, params=self._parameters(effort, living))
         else:  # IndexPQ cannot pass places over, so that more of them are asked for
-            given, places = self._index.search(_contiguous(vectors), min(len(self), k * effort))
+            given, places = self._asked(vectors, min(len(self), k * effort))
             given, places = _first(given, np.where(living.alive[places], places, -1), k)
         scores = given if self.name == "exact" else 1.0 - given / 2.0
         return np.where(places < 0, -np.inf, scores).astype(np.float32), places
+
+    def _asked(self, vectors: Floats, k: int, **given: Any) -> Found:
+        """FAISS shares queries out among threads. One query has nothing to share, and to wake the others up costs more
+        than it takes."""
+        before = use_threads(1) if len(vectors) == 1 else 0
+        try:
+            found: Found = self._index.search(_contiguous(vectors), k, **given)
+        finally:
+            if before:
+                use_threads(before)
+        return found
 
     def _parameters(self, effort: int, living: Living | None) -> Any:
         given = {} if living is None else {"sel": _faiss().IDSelectorBitmap(living.bits)}
@@ -98,7 +109,7 @@ class Scan(Named):
 
     def search(self, vectors: Floats, k: int, effort: int, living: Living | None) -> Found:
         looked_at = min(len(self), max(self._config.closely, k) * effort)
-        _, found = self._index.search(_contiguous(vectors), looked_at)
+        _, found = self._asked(vectors, looked_at)
         scores, places = np.full((len(vectors), k), -np.inf, np.float32), np.full((len(vectors), k), -1)
         for row, near in enumerate(found):
             near = near[near >= 0]

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from memtune.router.asked import asks, form, strip
 from memtune.router.conjoined import instructs
@@ -33,11 +33,7 @@ class Reading:
 
     @classmethod
     def of(cls, message: str) -> Reading:
-        core = strip(message)
-        found = sentences(core)
-        asking = [s for s in found if asks(s) or instructs(s)]
-        whole = found if len(found) <= _FEW and len(core) <= _LONG else [s for s in asking if len(s) <= _LONG]
-        return cls(tuple(tuple(tokens(s)) for s in whole[-_FEW:]) if asking else (), tuple(asking))
+        return _read(message)
 
     @cached_property
     def words(self) -> frozenset[int]:
@@ -139,6 +135,16 @@ class Reading:
     @cached_property
     def _pairs(self) -> Sequence[tuple[Token, Token]]:
         return [pair for s in self.said for pair in itertools.pairwise(s)]
+
+
+@lru_cache(maxsize=8)
+def _read(message: str) -> Reading:
+    """Several look at one message in turn."""
+    core = strip(message)
+    found = sentences(core)
+    asking = [s for s in found if asks(s) or instructs(s)]
+    whole = found if len(found) <= _FEW and len(core) <= _LONG else [s for s in asking if len(s) <= _LONG]
+    return Reading(tuple(tuple(tokens(s)) for s in whole[-_FEW:]) if asking else (), tuple(asking))
 
 
 def _owns(after: Sequence[Token], ours: frozenset[int]) -> bool:

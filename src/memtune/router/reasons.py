@@ -15,7 +15,6 @@ _DOUBTED = {
 
 def reason_for(judged: Judged) -> str:
     """What its wording and the question have in common, and what stands on one side only."""
-    value = dict(zip(OWN, judged.features[: len(OWN)].tolist(), strict=True))
     if judged.digits:
         return "a number or id stands on one side only"
     if judged.way == "same":
@@ -26,6 +25,7 @@ def reason_for(judged: Judged) -> str:
         return "names another of the same name"
     if judged.way in _DOUBTED:
         return _DOUBTED[judged.way]
+    value = dict(zip(OWN, judged.features[: len(OWN)].tolist(), strict=True))
     met = f"meets {value['met_key']:.0%} of the fact's words, {value['met_query']:.0%} of what is asked"
     if value["names_missing_in_query"] > 0.3:
         return f"{met}; a name is missing in the question"

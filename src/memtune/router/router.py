@@ -21,6 +21,7 @@ from memtune.router.asked import Asked, form, may_ask, strip
 from memtune.router.confirm import confirmer
 from memtune.router.encoders import Encoder, make_encoder
 from memtune.router.gate import Gate
+from memtune.router.hops import FactOf, Hops
 from memtune.router.keys import NEVER
 from memtune.router.matcher import Judged, Matcher
 from memtune.router.reasons import reason_for
@@ -45,7 +46,11 @@ class Router:
         """Of skills, by name."""
         self.knowing = False
         """Whether facts are held that can be used without being recited; only then is it asked which are needed."""
-        self._using = Using(self.matcher.holding, self._ask_in_passing, config.max_hops, config.max_used)
+        self.fact_of: FactOf = lambda owner: None
+        """Question and answer of a fact: keys hold only hashes of them, and an answer may have to stand in a text."""
+        holding, ask = self.matcher.holding, self._ask_in_passing
+        hops = Hops(holding, ask, self._shares, lambda owner: self.fact_of(owner), config.max_hops)
+        self._using = Using(holding, ask, hops, config.max_hops, config.max_used)
         self._lock = threading.RLock()
         """Index and keys change together, whoever asks meanwhile."""
 
@@ -142,13 +147,18 @@ class Router:
         text = sound(messages[-1]["content"])
         if route.note or any(p.recite and p.learned for p in route.confirmed):
             return route
-        barred = self._barred_from(strip(text))
-        return joined(route, [p for p in self._using.needed(text) if p.owner not in barred])
+        needed = self._using.needed(text)
+        barred = self._barred_from(strip(text)) if needed else set()
+        return joined(route, [p for p in needed if p.owner not in barred])
 
     def _ask_in_passing(self, text: str) -> Proposal | None:
         """The fact that a question made of the message's words asks for."""
         found = next((p for p in self._look(Asked(text)) if p.confirmed), None)
         return replace(found, recite=False) if found is not None else None
+
+    def _shares(self, text: str) -> dict[Owner, float]:
+        """The facts that a text may ask for, and how likely each is."""
+        return {judged.owner: judged.share for judged in self.judge(text)}
 
     def route_gap(self, prompt: str, name: str) -> Proposal | None:
         """The fact whose wording the prompt and the name of an open gap cover together, if there is just one."""
@@ -173,13 +183,15 @@ class Router:
             return []
         barred = self._barred_from(part.text)
         found = self.judge(part.text)
+        closed = form(part.text) == "closed"
         judged = [j for j in found if j.owner not in barred]
         best = self._best(judged)
         possible = [j for j in judged if j.share >= _RIVAL and not j.digits]
         open_between = best is None and len(possible) > 1 and sum(j.share for j in possible) >= self.threshold
         refused = [j for j in found if j.owner in barred]
+        rivals = possible if open_between else []
         return [
-            *(self._proposal(j, part.text, confirmed=j is best, rival=open_between and j in possible) for j in judged),
+            *(self._proposal(j, part, closed, confirmed=j is best, rival=j in rivals) for j in judged),
             *(
                 Proposal(j.owner, 0.0, False, "an example says that it must not answer this", part.text)
                 for j in refused
@@ -204,9 +216,10 @@ class Router:
         keys = self.matcher.keys
         return {keys.owner(key) for key in keys.wording(text) if keys.tag(key) == NEVER}
 
-    def _proposal(self, judged: Judged, text: str, *, confirmed: bool, rival: bool) -> Proposal:
-        closed = form(text) == "closed" and self.matcher.keys.form(judged.key) != "closed"
+    def _proposal(self, judged: Judged, part: Asked, closed: bool, *, confirmed: bool, rival: bool) -> Proposal:
+        """`closed`: whether the part is to be answered by yes or no."""
+        closed = closed and self.matcher.keys.form(judged.key) != "closed"
         why = "as likely as another fact" if rival else reason_for(judged)
-        if self.knowing and confirmed and closed and not self._using.named(text, judged.key):
+        if self.knowing and confirmed and closed and not self._using.named(part.text, judged.key):
             confirmed, why = False, "the question names something longer"
-        return Proposal(judged.owner, judged.share, confirmed, why, text, recite=not closed, rival=rival)
+        return Proposal(judged.owner, judged.share, confirmed, why, part.text, not closed, rival, part.origin)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from memtune.router.conjoined import mentioned
 from memtune.router.holding import FREE, Held, Holding, met
+from memtune.router.hops import Ask, Hops
 from memtune.router.names import things
 from memtune.router.reading import Reading
 from memtune.router.route import Owner, Proposal, Route
@@ -27,6 +28,8 @@ _FEW = 4
 """Words of an answer that another fact may be about, and facts that may be meant by one answer."""
 _LOOSE = 3
 """Words of a message, at most, that belong to nothing it needs."""
+_ALL = 8
+"""Facts about one thing that may all be used in a text about it."""
 _ANYTHING = KINDS_ASKED.index("what")
 
 
@@ -38,9 +41,10 @@ class Found:
 
 
 class Using:
-    def __init__(self, holding: Holding, ask: Callable[[str], Proposal | None], max_hops: int, max_used: int) -> None:
+    def __init__(self, holding: Holding, ask: Ask, hops: Hops, max_hops: int, max_used: int) -> None:
         """`ask`: the fact that a question asks for, as the router confirms it."""
-        self._holding, self._ask, self._max_hops, self._max_used = holding, ask, max_hops, max_used
+        self._holding, self._ask, self._hops = holding, ask, hops
+        self._max_hops, self._max_used = max_hops, max_used
 
     def needed(self, message: str) -> list[Proposal]:
         """The facts, each once; nothing where it is not plain which are needed."""
@@ -48,7 +52,7 @@ class Using:
         if not reading.asking or not reading.words:
             return []
         about = self._holding.about(reading.words, reading.named)
-        for way in (self._reached, self._contained, self._mentioned, self._reversed):
+        for way in (self._reached, self._replaced, self._contained, self._mentioned, self._reversed):
             found = way(reading, about)
             if found:
                 return list({p.owner: p for p in found}.values())[: self._max_used]
@@ -88,9 +92,15 @@ class Using:
     def _reached(self, reading: Reading, about: Sequence[Held]) -> list[Proposal]:
         for first in about:
             for path in self._paths(reading, (first,)):
-                why = ["the message names what it is about", *(["reached through the answer of another fact"] * 9)]
-                return [self._proposal(held, reason, reading) for held, reason in zip(path, why, strict=False)]
+                return self._one_to_the_next([held.owner for held in path], reading)
         return []
+
+    def _replaced(self, reading: Reading, about: Sequence[Held]) -> list[Proposal]:
+        return self._one_to_the_next(self._hops.path(reading, about), reading)
+
+    def _one_to_the_next(self, path: Sequence[Owner], reading: Reading) -> list[Proposal]:
+        why = ["the message names what it is about", *(["reached through the answer of another fact"] * len(path))]
+        return [self._proposed(owner, reason, reading) for owner, reason in zip(path, why, strict=False)]
 
     def _paths(self, reading: Reading, path: tuple[Held, ...]) -> Iterator[tuple[Held, ...]]:
         """Ways from fact to fact, each about the answer of the one before, that together are all that is asked."""
@@ -129,18 +139,38 @@ class Using:
             items = mentioned(sentence)
             subjects = things(sentence) if items else []
             for subject in subjects[:2]:
-                own = [h for h in about if h.names <= frozenset(map(word_hash, words(subject.whole)))]
-                for item in items if own else ():
-                    found += self._of_subject(item, subject.whole, own, reading)
+                said = frozenset(map(word_hash, words(subject.whole)))
+                own = [h for h in about if h.names <= said]
+                found += self._of_subject(items, subject.whole, said, own, reading) if own else []
         return found
 
-    def _of_subject(self, item: str, subject: str, own: Sequence[Held], reading: Reading) -> list[Proposal]:
-        said = frozenset(map(word_hash, words(f"{item} {subject}")))
+    def _of_subject(
+        self, items: Sequence[str], subject: str, named: frozenset[int], own: Sequence[Held], reading: Reading
+    ) -> list[Proposal]:
+        """What the facts about it say of each item. Where words do not tell of which item some of a list speaks, all
+        that is known of it, if that is not too much: whoever writes leaves out what is not wanted."""
+        spoken = [self._speaking(item, named, own) for item in items]
+        if None in spoken and self._all_may_be_used(items, named, own, reading):
+            return [self._proposal(held, "a text is to be written about it", reading) for held in own]
+        found = []
+        for item, held in zip(items, spoken, strict=True):
+            confirmed = self._ask(f"What is the {item} of {subject}?") if held is None else None
+            found += [self._proposal(held, "it is to be mentioned", reading)] if held else []
+            found += [confirmed] if confirmed is not None else []
+        return found
+
+    def _speaking(self, item: str, named: frozenset[int], own: Sequence[Held]) -> Held | None:
+        """The one fact whose wording an item and what it is of meet."""
+        said = frozenset(map(word_hash, words(item))) | named
         matching = [h for h in own if met(h.plain, said) is not None and said - h.words - FREE <= _common(said)]
-        if len({h.owner for h in matching}) == 1:
-            return [self._proposal(matching[0], "it is to be mentioned", reading)]
-        confirmed = self._ask(f"What is the {item} of {subject}?")
-        return [confirmed] if confirmed is not None else []
+        return matching[0] if len({h.owner for h in matching}) == 1 else None
+
+    def _all_may_be_used(
+        self, items: Sequence[str], named: frozenset[int], own: Sequence[Held], reading: Reading
+    ) -> bool:
+        known = frozenset[int]().union(*(h.words for h in own))
+        whole = all(_named_whole(reading, h, self._known_value) for h in own)
+        return len(items) > 1 and named - _common(named) <= known and whole and len({h.owner for h in own}) <= _ALL
 
     # ---- the other way round ------------------------------------------------------------------------------------
 
@@ -171,7 +201,10 @@ class Using:
         return noun != 0 and noun != held.first
 
     def _proposal(self, held: Held, reason: str, reading: Reading) -> Proposal:
-        return Proposal(held.owner, _SCORE, True, reason, reading.asking[-1], recite=False)
+        return self._proposed(held.owner, reason, reading)
+
+    def _proposed(self, owner: Owner, reason: str, reading: Reading) -> Proposal:
+        return Proposal(owner, _SCORE, True, reason, reading.asking[-1], recite=False)
 
 
 def joined(route: Route, needed: Sequence[Proposal]) -> Route:

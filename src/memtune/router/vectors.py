@@ -38,6 +38,13 @@ def restored(tensor: Tensor) -> NDArray[np.float32]:
     return unit(tensor.float().numpy())
 
 
+def picked(tensor: Tensor, rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Some rows of what `restored` would give. Threads, which torch would wake up, are slower for so few."""
+    if tensor.dtype is torch.float8_e4m3fn:
+        return restored(torch.from_numpy(tensor.view(torch.uint8).numpy()[rows]).view(torch.float8_e4m3fn))
+    return unit(tensor.numpy()[rows].astype(np.float32))
+
+
 def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """Each of length one; nothing stays nothing."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))

@@ -112,7 +112,7 @@ class Walk:
 
     def _try(self, part: Asked) -> Sequence[Proposal]:
         self._asked.append(part)
-        found = [replace(p, origin=part.origin) for p in self._look(part)]
+        found = [p if p.origin == part.origin else replace(p, origin=part.origin) for p in self._look(part)]
         self._seen += found
         return found
 

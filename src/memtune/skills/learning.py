@@ -68,7 +68,7 @@ class Learning:
     def _fit_gate(self, rows: Sequence[Spelled]) -> Gate:
         """From what was trained on alone, so that the set-aside examples can say whether it opens."""
         memory, config = self.memory, self.memory.config.skill
-        others = everything_else([*_questions(memory.folder, config.against), *self.others])
+        others = everything_else([*questions_of(memory.folder, config.against), *self.others])
         asked = [row.example.asked for row in rows]
         return Gate.fit(self.name, asked, others, memory.router.matcher.encoder, config.false_opening)
 
@@ -136,7 +136,7 @@ def _divided(rows: Sequence[Spelled], share: float, seed: int) -> tuple[list[Spe
     return kept, [rows[place] for place in sorted(chosen)]
 
 
-def _questions(folder: MemoryFolder, most: int) -> list[str]:
-    """Of facts all over the memory."""
+def questions_of(folder: MemoryFolder, most: int) -> list[str]:
+    """Of so many facts at most, from all over the memory."""
     step = max(1, math.ceil(folder.count() / max(1, most)))
     return [fact.question for fact in itertools.islice(folder.facts(), 0, None, step)]

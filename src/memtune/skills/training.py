@@ -126,7 +126,7 @@ class _Watch:
     def __post_init__(self) -> None:
         self.most = self.config.max_epochs * self.a_time
         self._every = min(self.a_time, _LOOKS)
-        self.before = loss_of(self.backbone, None, self.aside) if self.aside else None
+        self.before = self._loss(None) if self.aside else None
         self.loss = self.before
         self._since = time.perf_counter()
 
@@ -138,7 +138,7 @@ class _Watch:
             self.progress(Progress(state.step, self.most, time.perf_counter() - self._since))
 
     def _look(self, step: int) -> None:
-        loss = loss_of(self.backbone, self.expert, self.aside)
+        loss = self._loss(self.expert)
         if self.loss is None or loss < self.loss:
             self.loss, self.best_step, self._waited = loss, step, 0
             self._best = self.expert.tensors()[0]
@@ -146,11 +146,14 @@ class _Watch:
             self._waited += 1
         self.over = self._waited >= self.config.patience or loss < _LEARNED
 
+    def _loss(self, expert: LowRank | None) -> float:
+        return loss_of(self.backbone, expert, self.aside, self.config.batch_tokens)
+
     def result(self, steps: int) -> Trained:
         """The best expert; where no step was better than the plain model, the last one, for what it is worth."""
         if self._best and self.loss is not None:
             return Trained(self._best, steps, self.best_step, self.before, self.loss)
-        loss = loss_of(self.backbone, self.expert, self.aside) if self.aside else None
+        loss = self._loss(self.expert) if self.aside else None
         return Trained(self.expert.tensors()[0], steps, steps, self.before, loss)
 
 

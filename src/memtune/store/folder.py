@@ -25,6 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memtune.config import KIND_NAMES, LearnConfig
 from memtune.core.facts import Fact, wording_hash
 from memtune.errors import FolderDamaged, FolderLocked, FolderTooOld, NotFound, UnknownFact, UsageError
 from memtune.store import layout, refs, verify
@@ -213,11 +214,8 @@ class MemoryFolder:
 
         `anywhere`: where no version is made, one may also write from an old one.
         """
-        if self.branch is None and not anywhere:
-            raise UsageError(
-                f"version {self.version} of {self.path} is read-only",
-                hint=f"`memtune branch NAME --at v{self.version}` makes a branch of it that can be written to",
-            )
+        if not anywhere:
+            self.require_branch()
         with WriterLock.held(self.path) as lock:
             self.refresh()
             if lock.abandoned:
@@ -228,6 +226,14 @@ class MemoryFolder:
                 yield writer
             finally:
                 lock.finished = writer.close()
+
+    def require_branch(self) -> None:
+        """Raise where an old version is looked at, which nobody can write to."""
+        if self.branch is None:
+            raise UsageError(
+                f"version {self.version} of {self.path} is read-only",
+                hint=f"`memtune branch NAME --at v{self.version}` makes a branch of it that can be written to",
+            )
 
     def _writable_catalogue(self) -> WritableCatalogue:
         """The catalogue, made anew where it is gone or does not know every segment of this version."""
@@ -327,9 +333,12 @@ class MemoryFolder:
         return islice((fact for _, fact in self.rows(where)), limit)
 
     def exported(self, where: Mapping[str, str] | None = None) -> Iterator[Fact]:
-        """Facts as rows that learn to the same memory: what is archived says so."""
+        """Facts as rows that learn to the same memory: what is archived says so, and other kinds than the usual one."""
         for ref, fact in self.rows(where):
-            yield replace(fact, state="archived") if self.is_archived(ref) else fact
+            shards = self.manifest.segment(ref.segment).shards
+            kinds = "+".join(kind for kind in KIND_NAMES if kind in shards)
+            state, expert = "archived" if self.is_archived(ref) else None, kinds if kinds != LearnConfig.kind else None
+            yield replace(fact, state=state, expert=expert or None)
 
     def is_archived(self, ref: FactRef) -> bool:
         return self.manifest.archives(ref)

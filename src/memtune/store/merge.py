@@ -146,7 +146,7 @@ def merge_skills(base: Skills, ours: Skills, theirs: Skills, how: str) -> tuple[
     joined, conflicts = Skills(ours), list[SkillConflict]()
     for name in sorted({*base, *ours, *theirs}):
         before, mine, other = base.get(name), ours.get(name), theirs.get(name)
-        if other in (mine, before):
+        if other in (mine, before) or (other is not None and other.acts_as(mine)):
             continue
         if mine != before:
             conflicts.append(SkillConflict(name, mine, other))

@@ -34,6 +34,10 @@ class Skill:
         """The kinds of its experts."""
         return [room for room in self.shards if room not in (ABOUT, GATE)]
 
+    def acts_as(self, other: Skill | None) -> bool:
+        """Whether the other one has the same gate and experts, whatever is told of how they came about."""
+        return other is not None and _without_record(self) == _without_record(other)
+
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "shards": dict(self.shards)}
 
@@ -43,6 +47,10 @@ class Skill:
         if not is_name(name) or not {ABOUT, GATE} < shards.keys():
             raise ValueError(f"a skill {name!r}")
         return cls(name, dict(shards))
+
+
+def _without_record(skill: Skill) -> dict[str, str]:
+    return {room: digest for room, digest in skill.shards.items() if room != ABOUT}
 
 
 Skills = dict[str, Skill]

@@ -66,8 +66,8 @@ class Distil:
         while left:
             kept = {i: _kept(rows[i], worth[i], share) for i in left}
             apart = trials.apart(taught, {i: self._entries(trials.backbone, tensors) for i, tensors in kept.items()})
-            written |= {i: (kept[i], apart[i]) for i in left}
-            left = [i for i in left if apart[i] > self.config.tolerance] if share < 1 else []
+            written |= {i: (kept[i], apart.get(i, math.inf)) for i in left}  # no form may have fitted into the context
+            left = [i for i in left if written[i][1] > self.config.tolerance] if share < 1 else []
             share = min(1.0, 2 * share)
         return written
 

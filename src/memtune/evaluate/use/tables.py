@@ -105,7 +105,10 @@ def _needed(use: Use) -> Sheet:
                  if (arm := use.arms[form].get(name)))]
         for name in use.rungs
     ]  # fmt: skip
-    note = "Right: all values are in the reply. A memory uses at most router.max_facts facts in one prompt."
+    note = (
+        "Right: all values are in the reply. In one prompt a memory recites at most router.max_facts facts, and uses at"
+        " most router.max_used."
+    )
     return Sheet("One, three and ten facts an answer", ["rung", *forms], rows, note)
 
 

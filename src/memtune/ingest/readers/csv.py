@@ -66,12 +66,13 @@ def _row(names: list[str], cells: list[str]) -> dict[str, Any] | Problem:
     if len(cells) != len(names):
         return Problem(f"{len(cells)} columns where the first line names {len(names)}")
     row: dict[str, Any] = {name: cell for name, cell in zip(names, cells, strict=True) if name and cell}
-    if "phrasings" in row:
-        row["phrasings"] = _phrasings(row["phrasings"])
+    for listed in ("phrasings", "questions") if "passage" in row else ("phrasings",):
+        if listed in row:
+            row[listed] = _wordings(row[listed])
     return row
 
 
-def _phrasings(cell: str) -> list[str]:
+def _wordings(cell: str) -> list[str]:
     """A JSON list, or one wording a line."""
     try:
         listed = json.loads(cell)

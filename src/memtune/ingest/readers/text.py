@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from memtune.core.facts import normalise
 from memtune.ingest.files import numbered_lines, open_text
 from memtune.ingest.reader import Reader
 from memtune.ingest.rows import Item, Problem, foreign_byte
@@ -16,12 +17,12 @@ PLAIN = ".txt"
 MOST_WORDS = 200
 """Of one passage: some 300 tokens. A paragraph is only cut where it alone has more."""
 _HEADING = re.compile(r"#{1,6}\s+(.+?)\s*#*\s*\Z")
-_FENCE = re.compile(r"\s*(?:```|~~~)")
+_FENCE = re.compile(r"\s*(```|~~~)")
 
 
 def read(path: Path) -> Iterator[Item]:
     """Passages with the title of their part; where a part has several, or has its title from another, numbered."""
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     markdown = Path(path.name.removesuffix(".gz")).suffix.lower() != PLAIN
     for start, heading, paragraphs in _parts(path, markdown):
         if isinstance(paragraphs, Problem):
@@ -29,28 +30,41 @@ def read(path: Path) -> Iterator[Item]:
             continue
         title = " – ".join(dict.fromkeys((path.name.split(".")[0], heading) if heading else (path.name.split(".")[0],)))
         for text in _pieces(paragraphs):
-            seen[title] += 1
-            number = f" ({seen[title]})" if seen[title] > 1 else ""
-            yield f"line {start}", {"passage": text, "title": f"{title}{number}", "source": path.name}
+            named = next(name for name in _numbered(title) if normalise(name) not in taken)
+            taken.add(normalise(named))
+            yield f"line {start}", {"passage": text, "title": named, "source": path.name}
+
+
+def _numbered(title: str) -> Iterator[str]:
+    yield title
+    yield from (f"{title} ({number})" for number in itertools.count(2))
 
 
 def _parts(path: Path, markdown: bool) -> Iterator[tuple[int, str, list[str] | Problem]]:
     """Where a part begins, its heading, and its paragraphs."""
-    start, heading, fenced = 1, "", False
+    start, heading, fence = 1, "", ""
     lines: list[str] = []
     with open_text(path) as stream:
         for number, line in numbered_lines(stream, path):
             if reason := foreign_byte(line):
                 yield number, heading, Problem(reason)
                 continue
-            fenced ^= markdown and _FENCE.match(line) is not None
-            found = _HEADING.match(line.strip()) if markdown and not fenced else None
+            fence = _fence_after(line, fence) if markdown else ""
+            found = _HEADING.match(line.strip()) if markdown and not fence else None
             if found:
                 yield start, heading, _paragraphs(lines)
                 start, heading, lines = number, found.group(1), []
             else:
                 lines.append(line)
     yield start, heading, _paragraphs(lines)
+
+
+def _fence_after(line: str, fence: str) -> str:
+    """The mark of the code that goes on behind this line, if one does: only the same mark ends it."""
+    found = _FENCE.match(line)
+    if found is None or (fence and found.group(1) != fence):
+        return fence
+    return "" if fence else found.group(1)
 
 
 def _paragraphs(lines: list[str]) -> list[str]:
