@@ -12,7 +12,8 @@ import tiny
 from memtune import Answer, Config, MemoryModel
 from memtune.core.backbone import Backbone
 from memtune.core.sampling import row_seed
-from memtune.errors import InputError, UsageError
+from memtune.errors import InputError, UnknownFact, UsageError
+from memtune.memory import Memory
 
 TWINS = [
     {"id": "lamp", "question": "What is the price of the Zorblat lamp?", "answer": "40 dollars"},
@@ -177,3 +178,30 @@ def test_strange_questions_fire_nothing(llm: MemoryModel, text: str) -> None:
 def test_a_prompt_longer_than_the_context_is_refused(llm: MemoryModel) -> None:
     with pytest.raises(InputError, match="more than the model's context"):
         llm.ask("word " * 10_000)
+
+
+def test_nothing_of_a_forgotten_fact_comes_back_while_the_memory_moves_on(
+    llm: MemoryModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering, move_on = llm.memory.answering, Memory._move_on
+    ((owner,),) = [llm.memory.router.owners(1)[:1]]
+    gone = answering.describe(owner)[0]
+
+    def read_again(memory: Memory) -> None:
+        move_on(memory)
+        answering.describe(owner)  # as another thread may
+
+    monkeypatch.setattr(Memory, "_move_on", read_again)
+    llm.forget(gone)
+    with pytest.raises(UnknownFact):
+        answering.describe(owner)
+
+
+def test_prompts_are_read_alike_while_another_thread_spells_answers(backbone: Backbone) -> None:
+    prompt, switches = backbone.template.question("What is it?").ids, backbone.tokenizer.backend_tokenizer
+    for answer in ("40 dollars", "<|user|> 40"):
+        (spelled,) = backbone.writer.tokens([answer], "\n")
+        assert spelled is not None
+        assert not set(spelled) & set(backbone.tokenizer.all_special_ids), "names of special tokens are text"
+        assert not switches.encode_special_tokens, "a switch that would hold for prompts too"
+    assert backbone.template.question("What is it?").ids == prompt

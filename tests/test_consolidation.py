@@ -124,13 +124,52 @@ def test_a_fact_that_changes_meanwhile_is_left_alone(
     def late(self: Consolidation, made: Any) -> None:
         llm.update(world.facts[0].id, answer="Somebody Else")
         llm.forget(world.facts[1].id)
+        llm.memory.archive(world.facts[2].id)
         commit(self, made)
 
     monkeypatch.setattr(Consolidation, "_commit", late)
     done = llm.consolidate()
-    assert done.known in (0, 8), "forgetting clears what was worked out; what is left of it counts"
+    assert done.known == 7
     assert llm.ask(world.facts[0].question).text == "Somebody Else"
-    assert kinds(llm)[world.facts[0].id] == ("imprint",)
+    assert kinds(llm)[world.facts[0].id] == kinds(llm)[world.facts[2].id] == ("imprint",)
+    assert not llm.ask(world.facts[2].question).fired, "it stays archived"
+
+
+def test_nothing_is_put_down_of_a_fact_that_is_forgotten_while_it_is_worked_out(
+    llm: MemoryModel, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = Learner.learn
+
+    def meanwhile(self: Learner, facts: Any, **given: Any) -> Any:
+        lot = learn(self, facts, **given)
+        llm.forget(*(fact.id for fact in world.facts[:10]))
+        return lot
+
+    monkeypatch.setattr(Learner, "learn", meanwhile)
+    monkeypatch.setattr("memtune.consolidation.Consolidation._commit", lambda self, made: None)  # it breaks off before
+    done = llm.consolidate()
+    assert (done.facts, done.known, done.left) == (10, 0, 0)
+    assert not (llm.memory.folder.path / UNFINISHED).exists()
+
+
+def test_a_run_that_breaks_off_while_it_is_proved_leaves_what_was_there(
+    llm: MemoryModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memtune.consolidation import Consolidation
+
+    calls = []
+
+    def dying(self: Consolidation) -> set[str]:
+        calls.append(kinds(llm))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return set()
+
+    monkeypatch.setattr(Consolidation, "_plain_prompts", dying)
+    with pytest.raises(KeyboardInterrupt):
+        llm.consolidate()
+    assert set(calls[1].values()) == {("distil", "imprint")}
+    assert set(kinds(llm).values()) == {("imprint",)}
 
 
 def test_an_expert_that_would_change_an_exact_answer_is_taken_back(
@@ -164,6 +203,8 @@ def test_a_model_that_does_not_read_its_context_leaves_facts_as_they_were(tmp_pa
 
 
 def test_what_cannot_be_asked_of_it_is_refused(llm: MemoryModel, tmp_path: Path) -> None:
+    with MemoryModel("bundled", f"{llm.memory.folder.path}@v1") as old, pytest.raises(UsageError, match="read-only"):
+        old.consolidate(budget=1e-4)
     with pytest.raises(UsageError, match="budget of nothing"):
         llm.consolidate(budget=0)
     with pytest.raises(UsageError, match="recites: it makes nothing known"):
@@ -236,6 +277,8 @@ def test_each_fact_may_name_its_kinds(tmp_path: Path, world: World) -> None:
         assert [[use.id for use in a.facts] for a in answers] == [[row["id"]] for row in facts]
         recited = [i for i, has in enumerate(wanted) if "imprint" in has]
         assert [answers[i].text for i in recited] == [facts[i]["answer"] for i in recited]
+        assert llm.consolidate().facts == 2, "what is known already stays as it was learned"
+        assert sorted(kinds(llm).values()) == sorted([("distil", "imprint")] * 3 + [("kv",), ("distil",), wanted[5]])
         llm.forget(*(row["id"] for row in facts))
         assert told(llm.ask([row["question"] for row in facts])) == told(
             llm.ask([row["question"] for row in facts], memory=False)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from memtune.core.facts import Fact
 from memtune.core.generate import Decoder, Request
 from memtune.core.kinds import make_kinds
 from memtune.core.kinds.distil import _kept
+from memtune.core.kinds.distil import _worth as worth
 from memtune.core.learn import Learner
 from memtune.errors import KindUnsupported
 from memtune.evaluate.use import forms as evaluated
@@ -110,6 +112,15 @@ def test_distil_says_where_it_cannot_live(family: str) -> None:
         Learner(backbone(family), make_kinds("distil", Config()), LearnConfig())
 
 
+def test_keys_and_values_of_two_sizes_are_no_rows() -> None:
+    sizes = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16, "v_head_dim": 16}
+    small = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "first_k_dense_replace": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 512}
+    model = transformers.DeepseekV3ForCausalLM(transformers.DeepseekV3Config(**small, **heads, **sizes)).eval()
+    with pytest.raises(KindUnsupported, match="not all of one size"):
+        Learner(Backbone(model, tiny.tokenizer()), make_kinds("distil", Config()), LearnConfig())
+
+
 def test_less_is_kept_where_less_is_asked_for_and_more_where_it_is_too_far_from_the_teacher() -> None:
     on, facts = backbone(), some(4)
     sizes = {}
@@ -126,6 +137,34 @@ def test_the_divergence_from_the_teacher_falls_with_what_is_kept() -> None:
     apart = [torch.stack([t["figures"][0, 0] for t in written(on, facts, "distil", f"distil.share={share}")]).mean()
              for share in (0.05, 0.3, 1)]  # fmt: skip
     assert min(apart[:2]) > 2 * apart[2]
+
+
+def test_what_is_kept_does_not_depend_on_what_is_read_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    on, facts = backbone(), some(4)
+    found = []
+    for at_once in (1, 64):
+        monkeypatch.setattr("memtune.core.trials._AT_ONCE", at_once)
+        found.append([t["places"].tolist() for t in written(on, facts, "distil", "distil.share=0.3")])
+    assert found[0] == found[1]
+
+
+def test_padding_adds_nothing_to_the_worth_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[list[torch.Tensor]] = []
+    monkeypatch.setattr("memtune.core.kinds.distil._worth", lambda w, rows: found[-1].append(w) or worth(w, rows))
+    for at_once in (1, 64):
+        found.append([])
+        monkeypatch.setattr("memtune.core.trials._AT_ONCE", at_once)
+        written(backbone(), some(2))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+
+
+def test_a_question_that_barely_fits_into_the_context_is_learned_beside_others() -> None:
+    on = Backbone(tiny.model(max_position_embeddings=128), tiny.tokenizer())
+    long = "What " + "a " * 200
+    while len(on.template.question(f"{long}?").ids) > 110:
+        long = long[:-2]
+    facts = [Fact("long", f"{long}?", "40 dollars"), *some(2)]
+    assert len(written(on, facts)) == 3
 
 
 @pytest.mark.parametrize("setting", ["distil.reply_tokens=3", "distil.own_forms=false"])

@@ -401,6 +401,21 @@ def test_retrieval_of_the_same_facts_shows_what_the_router_confirms(backbone: Ba
     assert seen[1] == "Why?"
 
 
+@pytest.mark.usefixtures("little_tuning")
+def test_retrieval_of_the_same_facts_is_asked_beside_every_kind(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The router of a memory that knows finds facts for a second hop; that of one that recites does not look."""
+    monkeypatch.setattr(measure, "first_tokens", lambda *_: {})
+    kinds, forms_ = ("imprint", "kv"), ("reversed",)
+    found = measure.use(backbone, SHORT, kinds=kinds, rungs=("rag",), n=10, seed=1, forms=forms_).arms["reversed"]
+    for kind in kinds:
+        same, own = (found[name].found for name in (f"rag, same facts as {kind}", f"memory, {kind}"))
+        assert same is not None
+        assert same == own
+    assert "rag, same facts" not in found
+
+
 def test_rungs_take_turns_while_time_is_taken(backbone: Backbone, made: world.World) -> None:
     order: list[tuple[str, str]] = []
 

@@ -34,10 +34,8 @@ def test_the_field_that_is_open(said: str, name: str | None) -> None:
         ("Ada Lovelace", '{"who": ', False),
         ('the "Ada"', '{"who": "', False),
         ("it's so", "{'who': '", False),
-        ("1830", '{"when": ', True),
+        ("1830", '{"when": ', False),
         ("1830", '{"when": "', True),
-        ("true", '{"so": ', True),
-        ("007", '{"code": ', False),
         ("Ada", "who: ", False),
     ],
 )
@@ -54,11 +52,11 @@ def test_one_fact_is_recited_in_the_field_that_the_message_names(tmp_path: Path)
     world = make(6, 3)
     with MemoryModel("bundled", tmp_path / "memory") as llm:
         llm.learn([fact.to_row() for fact in world.facts], kind="imprint+distil")
-        known = [thing.known[0] for thing in world.things]
+        known = [thing.known[n] for thing in world.things for n in (0, 1)]
         asked = [f'{k.put(k.relation.asked)} Reply as JSON, key "{k.relation.key}".' for k in known]
         answers = llm.ask(asked)
-        recited = [a for a in answers if a.facts and a.facts[0].kind == "distil+imprint"]
-        assert len(recited) >= 4
+        recited = [a for a in answers if a.facts and set(a.facts[0].kind.split("+")) == {"distil", "imprint"}]
+        assert len(recited) >= 8
         right = [f'"{k.relation.key}": "{k.value}"' in a.text for k, a in zip(known, answers, strict=True)]
-        assert sum(right) >= 5
+        assert sum(right) >= 10
         assert [[use.id for use in a.facts] for a in answers] == [[k.id] for k in known]

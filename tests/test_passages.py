@@ -71,7 +71,9 @@ def test_an_evaluation_asks_for_no_passage_word_for_word() -> None:
         about = {fact for case in (*found.cases, *found.tuning) for fact in case.facts}
         assert about <= {fact.id for fact in facts}
         assert found.tuning
-    assert "12 are there" in found.remarks[-1]
+    assert found.remarks[-1].startswith("12 passages: only rows")
+    row = {"fact": told[3].id, "question": "Which number is on page 3?", "answer": "3", "form": "about a page"}
+    assert [case.answers for case in gather([*told, *facts], [row]).of("about a page")] == [("3",)]
     with pytest.raises(InputError, match="passages alone"):
         gather(told)
 
@@ -222,12 +224,9 @@ def test_pages_through_all_arms(backbone: Backbone) -> None:
     assert found.bytes_per_page[2] > found.bytes_per_page[1]
     arms = found.arms[2]
     assert arms["oracle"].same.value == 1.0
-    assert (
-        arms["memory"].found.value
-        == arms["memory, handed over"].found.value
-        == arms["rag, same facts"].found.value
-        == 1
-    )
+    used = {name: arm.found and arm.found.value for name, arm in arms.items()}
+    assert {name for name, share in used.items() if share == 1} >= {"memory", "memory, handed over", "rag, same facts"}
+    assert (used["oracle"], used["base"]) == (None, None), "nothing is looked for"
     assert arms["oracle"].prompt_tokens > arms["memory"].prompt_tokens == arms["base"].prompt_tokens
     assert all(len(row) == len(sheet.columns) for sheet in found.sheets() for row in sheet.rows)
     assert plain(found)["arms"]["1"]["memory"]["share"] is None, "a random model reads nothing"

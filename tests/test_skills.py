@@ -472,5 +472,14 @@ def test_queries_are_compared_by_what_they_find(said: str, right: str, same: boo
     assert not Path("/tmp/memtune-must-not-be").exists()
 
 
-def test_tables_that_cannot_be_made_tell_nothing() -> None:
-    assert same_result("CREATE", "SELECT 1", "SELECT 1") is None
+@pytest.mark.parametrize("schema", ["CREATE", f"{SCHEMA} ATTACH DATABASE '{{0}}' AS a; CREATE TABLE a.t (x);",
+                                    f"{SCHEMA} VACUUM INTO '{{0}}';"])  # fmt: skip
+def test_tables_that_cannot_be_made_or_reach_out_tell_nothing(schema: str, tmp_path: Path) -> None:
+    said = "SELECT name FROM p"
+    assert same_result(schema.format(tmp_path / "file"), said, said) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_tables_that_never_end_tell_nothing() -> None:
+    endless = "CREATE TABLE t AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n;"
+    assert same_result(endless, "SELECT 1", "SELECT 1") is None

@@ -198,8 +198,8 @@ class Answering:
         recite = {self.kinds[name].recites for name in self.experts(proposal.owner)}
         if not proposal.recite or True not in recite:
             return False
-        besides = _last_said(asked.question).replace(proposal.asked, " ")
-        return False not in recite or not own_form(besides)
+        wanted = own_form(_last_said(asked.question)) and not own_form(self._residents.fact(proposal.owner).question)
+        return False not in recite or not wanted
 
     def _gather(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Request:
         experts: dict[str, list[Expert]] = {}
@@ -249,11 +249,12 @@ class Answering:
             return None
         text = _last_said(asked.question)
         found = self.router.route_gap(text, name)
-        if found is not None or len(asked.chosen) != 1 or not asked.chosen[0].recite or not names_key(text, name):
+        if not asked.chosen:
             return found
-        (only,) = asked.chosen
-        with suppress(UnknownFact):
-            return only if fits(self._residents.fact(only.owner).answer, said) else None
+        if found is None and len(asked.chosen) == 1 and asked.chosen[0].recite and names_key(text, name):
+            found = asked.chosen[0]
+        with suppress(UnknownFact):  # beside a fact that is used the model writes the quotes, which it must also close
+            return found if found and fits(self._residents.fact(found.owner).answer, said) else None
         return None
 
     def _acting(self, memory: bool) -> list[Kind]:

@@ -145,7 +145,8 @@ class Consolidation:
 
     def _worked_out(self, facts: Sequence[Fact]) -> dict[str, Tensors]:
         """The new expert of each fact of a lot that can have one, by the fact's id."""
-        facts = self._unchanged(facts)
+        with self.memory.holding():
+            facts = self._unchanged(facts)
         made = self._aside.found(facts)
         self.report.resumed += len(made)
         left = [fact for fact in facts if fact.id not in made]
@@ -154,16 +155,16 @@ class Consolidation:
             self.report.read_seconds += lot.read_seconds
             self.report.failed += lot.failed
             new = {fact.id: pick(lot.rooms[self._kind.name], row) for row, fact in enumerate(lot.facts)}
-            kept = self._unchanged(lot.facts)  # nothing is put down of one that was forgotten while it was worked out
-            if kept:
-                self._aside.keep(kept, [new[fact.id] for fact in kept])
+            with self.memory.holding():  # nothing is put down of one that was forgotten while it was worked out
+                kept = self._unchanged(lot.facts)
+                if kept:
+                    self._aside.keep(kept, [new[fact.id] for fact in kept])
             made |= {fact.id: new[fact.id] for fact in kept}
         self._facts |= {fact.id: fact for fact in facts}
         return made
 
     def _unchanged(self, facts: Sequence[Fact]) -> list[Fact]:
         """Those of them that nobody has changed, forgotten or set aside meanwhile."""
-        self.memory.refresh()
         folder, segments = self.memory.folder, self.memory.folder.manifest.held
         places = {i: (segments.get(ref.segment), ref.row) for i, ref in folder.find([f.id for f in facts]).items()}
 

@@ -149,10 +149,18 @@ class Memory:
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """The memory's one writer, at the newest version."""
-        with self._changing, self.folder.writer() as writer:
+        with self._changing:
+            with self.folder.writer() as writer:
+                self.catch_up()
+                yield writer
             self.catch_up()
-            yield writer
-        self.catch_up()
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """While inside, the memory stays as it is, as far as this process goes."""
+        with self._changing:
+            self.refresh()
+            yield
 
     # ---- learning and changing ----------------------------------------------------------------------------------
 

@@ -19,18 +19,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from memtune.core.facts import Fact
 from memtune.errors import MemtuneError
 from memtune.history import History
 from memtune.store import MemoryFolder, durable
 from memtune.store.catalogue import WritableCatalogue
+from memtune.store.skills import ABOUT, GATE
 from memtune.store.writer import Writer
 
 Operation = Callable[[Path, "Announce"], None]
 Announce = Callable[[int], None]
 """Called with the version that a commit has just returned."""
 State = tuple[tuple[str, str], ...]
-"""The facts of a memory, by id and answer."""
+"""The facts of a memory, by id and answer, and its skills."""
 
 
 def lot(name: int) -> list[Fact]:
@@ -42,6 +45,11 @@ def add(writer: Writer, facts: list[Fact], announce: Announce | None = None) -> 
     version = writer.commit("a lot")
     if announce:
         announce(version)
+
+
+def rooms(value: float) -> dict[str, dict[str, torch.Tensor]]:
+    """Of a skill."""
+    return {room: {"x": torch.full((2,), value)} for room in (ABOUT, GATE, "lora")}
 
 
 # what may be interrupted
@@ -95,6 +103,19 @@ def purge(path: Path, announce: Announce) -> None:
         announce(history.folder.version)
 
 
+def learn_skill(path: Path, announce: Announce) -> None:
+    with MemoryFolder.open(path) as folder, folder.writer() as writer:
+        for skill in ("style", "sql"):
+            writer.hold_skill(skill, rooms(2.0))
+            announce(writer.commit("learn a skill", act="learn skill"))
+
+
+def purge_skill(path: Path, announce: Announce) -> None:
+    with History.open(path) as history:
+        history.purge_skill("sql")
+        announce(history.folder.version)
+
+
 def regroup(path: Path, announce: Announce) -> None:
     with History.open(path) as history:
         announce(history.regroup(512).version)
@@ -116,7 +137,7 @@ OPERATIONS: dict[str, Operation] = {
     operation.__name__: operation
     for operation in (
         *(learn, update, join_branch, join_folder, collect, name, promote),
-        *(purge, regroup, set_aside, repair),
+        *(purge, learn_skill, purge_skill, regroup, set_aside, repair),
     )
 }
 
@@ -126,6 +147,7 @@ def prepare(at: Path) -> Path:
     with MemoryFolder.create(at / "memory", backbone={"name": "none"}, settings={}) as folder:
         with folder.writer() as writer:
             add(writer, lot(0))
+            writer.hold_skill("sql", rooms(1.0))
             add(writer, lot(1))
         history = History(folder)
         for branch, number in (("side", 2), ("spare", 3), ("candidate", 4)):
@@ -209,7 +231,8 @@ def without_syncs() -> None:
 
 
 def state(folder: MemoryFolder) -> State:
-    return tuple(sorted((fact.id, fact.answer) for fact in folder.facts()))
+    facts = [(fact.id, fact.answer) for fact in folder.facts()]
+    return tuple(sorted([*facts, *((f"skill {name}", str(skill)) for name, skill in folder.manifest.skills.items())]))
 
 
 def expected(prepared: Path, operation: Operation, at: Path) -> set[State]:

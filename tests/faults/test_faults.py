@@ -24,6 +24,8 @@ OPERATIONS = [
     "name",
     "promote",
     "purge",
+    "learn_skill",
+    "purge_skill",
     "regroup",
     "set_aside",
     "repair",

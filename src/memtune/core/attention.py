@@ -165,6 +165,8 @@ class FactAttention:
             model.base_model(input_ids=torch.ones(1, 2, dtype=torch.long, device=model.device), use_cache=False)
         if len(recorder.keys) != self.blocks:
             return f"{self.blocks - len(recorder.keys)} of its {self.blocks} blocks have no key-value rows"
+        if len({x.shape for x in (*recorder.keys.values(), *recorder.values.values())}) > 1:
+            return "its keys and values are not all of one size"
         self.heads = [recorder.keys[block].shape[1] for block in sorted(recorder.keys)]
         self.head_width = recorder.keys[0].shape[-1]
         return None

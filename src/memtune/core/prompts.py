@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,9 @@ class AnswerWriter:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self._anchors: dict[str, tuple[int, ...]] = {}
+        self._special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        self._splitting: Any = None
+        """The tokenizer once more, which reads the names of special tokens as text."""
 
     def tokens(self, answers: Sequence[str], tail: str) -> list[tuple[int, ...] | None]:
         """The tokens of each answer after `tail`; None where the tokenizer cannot spell it exactly."""
@@ -149,7 +153,16 @@ class AnswerWriter:
         return self._anchors[last]
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return list(self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        """The names of special tokens are text like any other. A tokenizer is told so by a switch of its own, which
+        would hold for the prompts of other threads too: so another one is told."""
+        joined = "\n".join(texts)
+        if not any(name in joined for name in self._special):
+            return list(self.tokenizer(list(texts), add_special_tokens=False)["input_ids"])
+        if self._splitting is None:
+            splitting = copy.deepcopy(self.tokenizer)
+            splitting("a", split_special_tokens=True)
+            self._splitting = splitting
+        return list(self._splitting(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def _inside(self, anchor: tuple[int, ...], texts: Sequence[str]) -> list[list[int]]:
         lead = self._decode([list(anchor)])[0]

@@ -77,7 +77,7 @@ def gather(
     if silent:
         remarks = [not_asked(len(silent)), *remarks]
     if len(told) < len(served):
-        remarks = [*remarks, f"passages are asked about by rows of a file alone: {len(served) - len(told):,} are there"]
+        remarks = [*remarks, _passages_not_asked(len(served) - len(told))]
     if not aside:
         remarks = [*remarks, "too few facts to set some aside: what a rung could tune is left at its first choice"]
     return Gathered(
@@ -91,6 +91,10 @@ def gather(
 def not_asked(n: int) -> str:
     """What is said of facts that answer nothing now."""
     return f"{n:,} {'fact is' if n == 1 else 'facts are'} archived or not in force: not asked"
+
+
+def _passages_not_asked(n: int) -> str:
+    return f"{n:,} passages: only rows of a file that name one (`fact`) and a `form` ask about it"
 
 
 def tuning_cases(facts: Sequence[Fact], learned: Learned, seed: int = 0, given: Sequence[Case] = ()) -> list[Case]:

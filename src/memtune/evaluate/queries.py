@@ -17,12 +17,13 @@ def same_result(schema: str, said: str, right: str) -> bool | None:
     """`schema`: SQL that makes the tables and fills them. None where the right query finds nothing, or cannot be run:
     then the result tells nothing."""
     with closing(sqlite3.connect(":memory:")) as tables:
+        tables.set_progress_handler(lambda: 1, _STEPS)
+        tables.set_authorizer(_within)
         try:
             tables.executescript(schema)
-        except sqlite3.Error:
+        except (sqlite3.Error, ValueError):
             return None
         tables.set_authorizer(_only_reading)
-        tables.set_progress_handler(lambda: 1, _STEPS)
         wanted = _rows(tables, right)
         if not wanted:
             return None
@@ -39,6 +40,11 @@ def _rows(tables: sqlite3.Connection, query: str) -> list[tuple[object, ...]] | 
         return None
 
 
-def _only_reading(action: int, _first: str | None, second: str | None, *_: object) -> int:
+def _within(action: int, _first: str | None, second: str | None, *_: object) -> int:
+    """No file is made or opened, no code loaded: a schema comes from a file of examples, which is believed nothing."""
     loads_code = action == sqlite3.SQLITE_FUNCTION and str(second).lower() == "load_extension"
-    return sqlite3.SQLITE_OK if action in _READS and not loads_code else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH or loads_code else sqlite3.SQLITE_OK
+
+
+def _only_reading(action: int, first: str | None, second: str | None, *_: object) -> int:
+    return _within(action, first, second) if action in _READS else sqlite3.SQLITE_DENY

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -35,7 +36,7 @@ class Unfinished:
         """One lot, durably."""
         keys = json.dumps([_key(fact) for fact in facts]).encode()
         data = shards.encode({**stack(worked_out), _FACTS: torch.frombuffer(bytearray(keys), dtype=torch.uint8)})
-        with plain_errors(self._folder):
+        with plain_errors(self._folder), suppress(FileNotFoundError):  # cleared just now by another process
             self._path.mkdir(exist_ok=True)
             write_file(self._path / f"{self._make}-{shards.digest_of(data)[:24]}{shards.SUFFIX}", data, "unfinished")
             sync_folder(self._path)

@@ -37,8 +37,8 @@ class Arm:
     right: Rate
     same: Rate
     """Its reply is the one that is given with the page in the context, be that right or wrong."""
-    found: Rate
-    """The page of the question acted, or stood in the prompt."""
+    found: Rate | None
+    """The page of the question acted, or stood in the prompt; None where none is looked for."""
     prompt_tokens: float
     share: Share | None
     """Of what the page in the context reaches, however little that is; None where it is nothing."""
@@ -59,7 +59,7 @@ class Passages:
             self._sheet("Right replies", lambda arm: arm.right.brief),
             self._sheet("Of what the page in the context reaches", lambda arm: str(arm.share or "–")),
             self._sheet("The very reply that is given with the page in the context", lambda arm: arm.same.brief),
-            self._sheet("The page was used", lambda arm: arm.found.brief),
+            self._sheet("The page was used", lambda arm: arm.found.brief if arm.found else "–"),
             self._sheet("Prompt tokens", lambda arm: f"{arm.prompt_tokens:.0f}"),
         ]
 
@@ -70,6 +70,7 @@ class Passages:
             for size, arms in self.arms.items()
         ]
         about = f"{self.pages} pages, each one expert of kind {self.kind}; asked in questions that a page was given."
+        about += " What lookup also reaches is not use."
         note = about if title == "Right replies" else ""
         return Sheet(
             title, ["sentences", "tokens", "questions", *(_SHOWN.get(name, name) for name in names)], rows, note
@@ -129,11 +130,13 @@ def _questions(made: Sequence[Page], seed: int) -> list[Case]:
 
 
 def _arm(asked: Sequence[Case], said: Sequence[Said], told: Sequence[Said], about: str) -> Arm:
+    looked = any(s.facts or s.fired is not None for s in said)
+    used = Rate.of(set(case.facts) <= set(s.facts) for case, s in zip(asked, said, strict=True))
     outcomes, by_context = ([right(c, s.text) for c, s in zip(asked, one, strict=True)] for one in (said, told))
     return Arm(
         right=Rate.of(outcomes),
         same=Rate.of(mine.text == theirs.text for mine, theirs in zip(said, told, strict=True)),
-        found=Rate.of(set(case.facts) <= set(s.facts) for case, s in zip(asked, said, strict=True)),
+        found=used if looked else None,
         prompt_tokens=statistics.fmean(s.prompt_tokens for s in said),
         share=Share.of(outcomes, by_context, [0.0] * len(asked), least=0.0),
         about=about,

@@ -116,10 +116,9 @@ class SameFacts(Told):
         begin = time.perf_counter()
         self._found = {id(case): self._confirmed(case) for case in cases}
         each = (time.perf_counter() - begin) / max(1, len(cases))
-        return [
-            dataclasses.replace(said, facts=tuple(fact.id for fact in self.told(case)), seconds=said.seconds + each)
-            for case, said in zip(cases, super().at(way, cases), strict=True)
-        ]
+        said = super().at(way, cases)
+        found = [(tuple(fact.id for fact in self.told(case)), one) for case, one in zip(cases, said, strict=True)]
+        return [dataclasses.replace(one, facts=ids, fired=bool(ids), seconds=one.seconds + each) for ids, one in found]
 
     def _confirmed(self, case: Case) -> list[Fact]:
         answering = self._bench.model.memory.answering

@@ -150,6 +150,12 @@ def memory_of(kind: str, arm: str = "memory") -> str:
     return f"memory, {kind}{arm.removeprefix('memory')}"
 
 
+def _shown_as(name: str, kind: str) -> str:
+    if name in ("memory", HANDED):
+        return memory_of(kind, name)
+    return f"{name} as {kind}" if name == SAME_FACTS else name
+
+
 def use(
     backbone: Backbone,
     config: Config,
@@ -163,7 +169,8 @@ def use(
 ) -> Use:
     """Learn an invented world once for each kind, and ask for n subjects in every form, or in these `forms`.
 
-    `rungs` are asked once, beside the first kind; a memory of each kind is always asked. Where no forms are picked,
+    `rungs` are asked once, beside the first kind; a memory of each kind is always asked, and beside "rag" also what its
+    own router finds, as text: a router looks further where facts are known. Where no forms are picked,
     it is also seen whether a memory recites where nothing was asked for, and whatever stands around a question.
     """
     if n < max(NEEDED):
@@ -173,8 +180,7 @@ def use(
     for kind in kinds:
         replace(config.learn, kind=kind)  # a kind that there is not is named before anything is learned
     names = [name for name in ladder.named(default_rungs() if rungs is None else rungs) if name != "memory"]
-    if "rag" in names:
-        names.insert(names.index("rag") + 1, SAME_FACTS)
+    own = ["memory", HANDED, *([SAME_FACTS] if "rag" in names else [])]
     world = make_world(n + _TUNING, seed)
     asked, tuning = world.part(world.things[_TUNING:]), world.part(world.things[:_TUNING])
     result = Use(len(world.facts), tuple(dict.fromkeys(kinds)))
@@ -186,8 +192,8 @@ def use(
             if not made.model.version:
                 raise MemtuneError(f"kind {kind} could learn none of the facts on this model")
             result.bytes_per_fact[memory_of(kind)] = made.report.bytes_per_fact
-            for form, name, arm in arms(made.model, world.facts, by_form, ["memory", HANDED, *names], seed):
-                shown_as = memory_of(kind, name) if name in ("memory", HANDED) else name
+            for form, name, arm in arms(made.model, world.facts, by_form, [*own, *names], seed):
+                shown_as = _shown_as(name, kind)
                 result.arms.setdefault(form, {})[shown_as] = arm
                 say(f"{form}, {shown_as}: {arm.right}")
             if forms is None:
