@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtune.config import Config, DecodeConfig, LearnConfig, replace, setting_names
+from memtune.checked import replace
+from memtune.config import Config, DecodeConfig, LearnConfig, setting_names
 from memtune.errors import UnknownSetting, UsageError
 
 GROUPS = {group.name: getattr(Config(), group.name) for group in dataclasses.fields(Config)}

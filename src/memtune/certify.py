@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from memtune.config import DecodeConfig, replace
+from memtune.checked import replace
+from memtune.config import DecodeConfig
 from memtune.store import MemoryFolder, sidecar
 from memtune.store.purge import Held, held_anywhere, versions
 

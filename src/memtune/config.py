@@ -7,14 +7,13 @@ Settings are grouped by the room that reads them; on the command line they are w
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
-import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from memtune.checked import Checked, kinds_of, parse, replace
 from memtune.errors import UnknownSetting, UsageError
 
 DEFAULT_MODEL = "bundled"
@@ -29,21 +28,8 @@ UNRELATED = 64
 """Prompts about other things that an evaluation compares with the plain model bit for bit."""
 
 
-class _Checked:
-    """Settings that are of the right type and within bounds however they were made."""
-
-    def __post_init__(self) -> None:
-        for name, kind in _kinds(type(self)).items():
-            _check(name, getattr(self, name), kind)
-
-    def _at_least_one(self, *names: str) -> None:
-        for name in names:
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1")
-
-
 @dataclass(frozen=True)
-class LearnConfig(_Checked):
+class LearnConfig(Checked):
     """How facts stream through."""
 
     kind: str = "imprint"
@@ -62,13 +48,13 @@ class LearnConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("lot_size", "batch_tokens")
+        self.at_least_one("lot_size", "batch_tokens")
         if not set(self.kind.split("+")) <= set(KIND_NAMES):
             raise UsageError(f"kind must be one of {', '.join(KIND_NAMES)}, or several joined by +, not '{self.kind}'")
 
 
 @dataclass(frozen=True)
-class ImprintConfig(_Checked):
+class ImprintConfig(Checked):
     """Exact recital, in closed form."""
 
     margin: float = 16.0
@@ -82,7 +68,7 @@ class ImprintConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class KvConfig(_Checked):
+class KvConfig(Checked):
     """The fact's own key-value rows."""
 
     form: Literal["sentence", "qa"] = "qa"
@@ -92,7 +78,7 @@ class KvConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class DistilConfig(_Checked):
+class DistilConfig(Checked):
     """Of a fact's key-value rows those that matter."""
 
     share: float = 0.15
@@ -109,13 +95,13 @@ class DistilConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("reply_tokens")
+        self.at_least_one("reply_tokens")
         if not 0 < self.share <= 1:
             raise UsageError(f"share must be above 0 and at most 1, not {self.share}")
 
 
 @dataclass(frozen=True)
-class LoraConfig(_Checked):
+class LoraConfig(Checked):
     """Low-rank factors, brought by gradient descent."""
 
     blocks: int = 2
@@ -147,14 +133,14 @@ class LoraConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("r_value", "max_steps", "batch_size", "gradient_accumulation_steps")
-        self._at_least_one("max_length", "max_finetuning_examples")
+        self.at_least_one("r_value", "max_steps", "batch_size", "gradient_accumulation_steps")
+        self.at_least_one("max_length", "max_finetuning_examples")
         if self.stop >= 1:
             raise UsageError(f"stop must be below 1, not {self.stop}", hint="no token becomes certain")
 
 
 @dataclass(frozen=True)
-class RouterConfig(_Checked):
+class RouterConfig(Checked):
     """From a prompt to the facts it asks for."""
 
     encoder: str = "lexical"
@@ -189,7 +175,7 @@ class RouterConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("propose", "max_facts", "max_used", "max_hops")
+        self.at_least_one("propose", "max_facts", "max_used", "max_hops")
         if self.lowest_threshold > self.highest_threshold:
             raise UsageError("lowest_threshold must not be above highest_threshold")
 
@@ -201,7 +187,7 @@ INDEX_METHODS = (
 
 
 @dataclass(frozen=True)
-class IndexConfig(_Checked):
+class IndexConfig(Checked):
     """How the nearest keys are found."""
 
     method: str = "auto"
@@ -230,7 +216,7 @@ class IndexConfig(_Checked):
         super().__post_init__()
         if self.method not in INDEX_METHODS:
             raise UsageError(f"method must be one of {', '.join(INDEX_METHODS)}, not '{self.method}'")
-        self._at_least_one("closely", "nlist", "nprobe", "m", "ef_construction", "ef_search")
+        self.at_least_one("closely", "nlist", "nprobe", "m", "ef_construction", "ef_search")
         if self.nprobe > self.nlist:
             raise UsageError(f"nprobe must be at most nlist, {self.nlist}, not {self.nprobe}")
         if not 4 <= self.nbits <= 12:
@@ -240,7 +226,7 @@ class IndexConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class AdmissionConfig(_Checked):
+class AdmissionConfig(Checked):
     """What a bulk commit must reach to be served at once; below it, it waits as a candidate. Kept with the memory."""
 
     recall: float = 0.0
@@ -254,7 +240,7 @@ class AdmissionConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("sample")
+        self.at_least_one("sample")
         for name in ("recall", "near_miss", "ability"):
             if getattr(self, name) > 1:
                 raise UsageError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
@@ -265,7 +251,7 @@ class AdmissionConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class DecodeConfig(_Checked):
+class DecodeConfig(Checked):
     """How an answer is decoded."""
 
     max_new_tokens: int = 1024
@@ -291,7 +277,7 @@ class DecodeConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("max_new_tokens", "batch_size")
+        self.at_least_one("max_new_tokens", "batch_size")
         if "" in self.stop:
             raise UsageError("a stop string must not be empty")
         if not 0 < self.top_p <= 1:
@@ -301,7 +287,7 @@ class DecodeConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class SkillConfig(_Checked):
+class SkillConfig(Checked):
     """Skills: experts that are trained on examples of a task."""
 
     r_value: int = 8
@@ -337,13 +323,13 @@ class SkillConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("r_value", "batch_size", "batch_tokens", "max_epochs", "max_length", "patience")
+        self.at_least_one("r_value", "batch_size", "batch_tokens", "max_epochs", "max_length", "patience")
         if not 0 <= self.held_out <= 0.5:
             raise UsageError(f"held_out must be at most 0.5, not {self.held_out}")
 
 
 @dataclass(frozen=True)
-class InboxConfig(_Checked):
+class InboxConfig(Checked):
     """Questions that went unanswered, kept in the memory's folder for its owner."""
 
     keep: bool = False
@@ -359,7 +345,7 @@ class InboxConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("max_chars")
+        self.at_least_one("max_chars")
         if self.max_bytes < 10_000:
             raise UsageError(f"max_bytes must be at least 10000, not {self.max_bytes}")
         for pattern in self.mask:
@@ -370,7 +356,7 @@ class InboxConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class ConsolidateConfig(_Checked):
+class ConsolidateConfig(Checked):
     """Facts that are recited come to be known."""
 
     kind: str = "distil"
@@ -384,13 +370,13 @@ class ConsolidateConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._at_least_one("lot_size")
+        self.at_least_one("lot_size")
         if self.kind not in KIND_NAMES:
             raise UsageError(f"kind must be one of {', '.join(KIND_NAMES)}, not '{self.kind}'")
 
 
 @dataclass(frozen=True)
-class TransferConfig(_Checked):
+class TransferConfig(Checked):
     """Memories that come from elsewhere."""
 
     max_bytes: int = 1 << 38
@@ -429,24 +415,8 @@ class Config:
         if name not in setting_names():
             raise UnknownSetting(name, setting_names())
         group, _, key = name.partition(".")
-        changed = replace(getattr(self, group), **{key: _parse(name, text)})
+        changed = replace(getattr(self, group), **{key: parse(name, kinds_of(type(getattr(self, group)))[key], text)})
         return dataclasses.replace(self, **{group: changed})
-
-
-T = typing.TypeVar("T")
-
-
-def _kinds(config: type) -> dict[str, Any]:
-    return typing.get_type_hints(config)
-
-
-def replace(config: T, **changes: Any) -> T:
-    """`dataclasses.replace` that names the near ones when a setting does not exist and checks the values."""
-    kinds = _kinds(type(config))
-    for name in changes:
-        if name not in kinds:
-            raise UnknownSetting(name, kinds)
-    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 
 def setting_names() -> list[str]:
@@ -455,36 +425,3 @@ def setting_names() -> list[str]:
 
 def _fields(group: str) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(typing.get_type_hints(Config)[group])
-
-
-def _parse(name: str, text: str) -> Any:
-    group, _, key = name.partition(".")
-    kind = typing.get_type_hints(typing.get_type_hints(Config)[group])[key]
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise UsageError(f"{name} must be true or false, not '{text}'")
-        return text.lower() == "true"
-    if typing.get_origin(kind) is tuple:
-        return tuple(part for part in text.split(",") if part)
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            raise UsageError(f"{name} must be a number, not '{text}'") from None
-    return text
-
-
-def _check(name: str, value: Any, kind: Any) -> None:
-    origin = typing.get_origin(kind)
-    if origin is Literal and value not in typing.get_args(kind):
-        raise UsageError(f"{name} must be one of {', '.join(map(str, typing.get_args(kind)))}, not '{value}'")
-    if kind is int and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-        raise UsageError(f"{name} must be a whole number that is not negative, not '{value}'")
-    if kind is float and (
-        not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value < 0
-    ):
-        raise UsageError(f"{name} must be a number that is not negative, not '{value}'")
-    if isinstance(kind, types.UnionType) or origin in (tuple, Literal) or kind in (int, float):
-        return
-    if isinstance(kind, type) and not isinstance(value, kind):
-        raise UsageError(f"{name} must be {kind.__name__}, not '{value}'")

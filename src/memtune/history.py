@@ -276,6 +276,7 @@ class History:
             purge(self.folder, writer, set(ids))
         with self._writing_anywhere():
             pass  # removes what was replaced
+        unfinished.clear(self.folder.path)  # and what another process kept meanwhile
         return Purged(list(dict.fromkeys(ids)), len(held), collected.versions, len(questions), self._noted(held))
 
     def forget_skill(self, name: str) -> int:

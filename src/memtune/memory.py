@@ -12,7 +12,8 @@ from typing import Any
 
 from memtune.admission import Measure, measure_recall, shortcomings
 from memtune.answering import Answering, Question, explanation
-from memtune.config import Config, DecodeConfig, LearnConfig, replace
+from memtune.checked import replace
+from memtune.config import Config, DecodeConfig, LearnConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert, Tensors, stack
 from memtune.core.facts import Fact, normalise
@@ -313,6 +314,7 @@ class Memory:
                 unfinished.clear(self.folder.path)  # what was worked out for them goes with them
                 with self.writing() as writer:
                     self.drop(writer, gone, message=f"forget {gone[0] if len(gone) == 1 else f'{len(gone)} facts'}")
+                unfinished.clear(self.folder.path)  # and what another process kept meanwhile
             return gone
 
     def purge(self, *ids: str) -> Purged:

@@ -13,7 +13,8 @@ from typing import Any, overload
 from memtune.answering import Answering
 from memtune.backbones.loading import load_backbone
 from memtune.certify import Certificate, certify
-from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, replace
+from memtune.checked import replace
+from memtune.config import DEFAULT_MODEL, Config, DecodeConfig
 from memtune.consolidation import Behind, Consolidated, Consolidation
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memtune.config import DEFAULT_MODEL, Config, replace
+from memtune.checked import replace
+from memtune.config import DEFAULT_MODEL, Config
 from memtune.evaluate.output import publish, require_room, say
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from memtune.bench import engine, gradient, reading
 from memtune.bench.machine import Peak, megabytes
-from memtune.config import Config, replace
+from memtune.checked import replace
+from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.evaluate.output import Say, Sheet, silent

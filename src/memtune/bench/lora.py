@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from memtune.bench import engine, gradient
-from memtune.config import Config, replace
+from memtune.checked import replace
+from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.gradient.low_rank import LowRank

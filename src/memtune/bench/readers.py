@@ -15,7 +15,8 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from memtune.config import Config, DecodeConfig, replace
+from memtune.checked import replace
+from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.core.kinds import make_kinds

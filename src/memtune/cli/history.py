@@ -213,7 +213,7 @@ def admit(
     folder: Folder,
 ) -> None:
     """Show or set what a bulk commit must reach to be served without `promote`."""
-    from memtune.config import replace
+    from memtune.checked import replace
 
     given = {"recall": recall, "near_miss": near_miss, "ability": ability}
     given = {name: value for name, value in given.items() if value is not None}

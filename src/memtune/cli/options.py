@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 from typer.models import OptionInfo
 
+from memtune.checked import replace
 from memtune.cli import opening
-from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, LearnConfig, replace
+from memtune.config import DEFAULT_MODEL, Config, DecodeConfig, LearnConfig
 from memtune.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from memtune.checked import replace
 from memtune.cli import opening
 from memtune.cli.options import DEFAULT_MEMORY, Folder, Json, Place, setting
 from memtune.cli.output import counted, print_json
-from memtune.config import DEFAULT_MODEL, TransferConfig, replace
+from memtune.config import DEFAULT_MODEL, TransferConfig
 
 if TYPE_CHECKING:
     from memtune.transfer import Moved

@@ -16,7 +16,7 @@ from memtune.cli.options import DEFAULT_MEMORY, Author, Folder, Json, Place, Set
 from memtune.cli.output import counted, print_json, say_failed
 from memtune.cli.progress import watching
 from memtune.config import Config, ConsolidateConfig
-from memtune.errors import UsageError
+from memtune.errors import FolderLocked, UsageError
 
 if TYPE_CHECKING:
     from memtune.consolidation import Consolidated
@@ -73,11 +73,12 @@ def consolidate(
         with suppress(KeyboardInterrupt):  # how it is meant to end
             while every is not None:
                 time.sleep(60 * every)
-                model.refresh()
-                again = model.consolidate(progress=watch, but=but, **how)
-                but += [failed.id for failed in again.failed]
-                if again.facts:
-                    _say_consolidated(again, as_json)
+                with suppress(FolderLocked):  # somebody else writes: the next turn will do
+                    model.refresh()
+                    again = model.consolidate(progress=watch, but=but, **how)
+                    but += [failed.id for failed in again.failed]
+                    if again.facts:
+                        _say_consolidated(again, as_json)
     if done.failed:
         raise typer.Exit(FAULT)
 

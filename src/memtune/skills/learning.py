@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from memtune.config import Config, DecodeConfig, replace
+from memtune.checked import replace
+from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert, bytes_of
 from memtune.core.generate import Request, decode

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from memtune.config import Config, replace
+from memtune.checked import replace
+from memtune.config import Config
 from memtune.core import packing
 from memtune.core.backbone import Backbone
 from memtune.core.beside import Entries, SideBySide
 from memtune.core.experts import Batch, Expert, Tensors
-from memtune.core.kinds.kv import KeyValue
+from memtune.core.kinds.kv import KeyValue, require_rows
 from memtune.core.prompts import Prompt
 from memtune.core.trials import Said, Trials
 
@@ -39,7 +40,7 @@ class Distil:
         self.teacher = KeyValue(replace(config, kv=replace(config.kv, dtype="backbone")))
 
     def require(self, backbone: Backbone) -> None:
-        self.teacher.require(backbone)
+        require_rows(self.name, backbone)
 
     # ---- learning -----------------------------------------------------------------------------------------------
 

@@ -35,11 +35,7 @@ class KeyValue:
         self.config = config.kv
 
     def require(self, backbone: Backbone) -> None:
-        if backbone.attention.missing:
-            raise KindUnsupported(
-                f"kind 'kv' cannot live on '{backbone.name}': {backbone.attention.missing}",
-                hint="use kind 'imprint'",
-            )
+        require_rows(self.name, backbone)
 
     @torch.inference_mode()
     def write(self, batch: Batch) -> list[dict[str, Tensor]]:
@@ -72,14 +68,14 @@ class KeyValue:
 
         asked = encoded([f"{_ASKED} {fact.question}" for fact in facts])
         marked = encoded([f"{_ASKED} {fact.question}{_ANSWERED}" for fact in facts])
-        label = len(encoded([_ASKED])[0])
+        (label,) = encoded([_ASKED])
         kept = []
         for fact, text, question, mark in zip(facts, texts, asked, marked, strict=True):
-            plain = fact.passage or self.config.form != "qa"
+            plain = fact.passage or self.config.form != "qa" or question[: len(label)] != label
             if plain or text[: len(mark)] != mark or mark[: len(question)] != question:  # tokens that join beginnings
                 kept.append(list(range(len(text))))
             else:
-                kept.append([*range(label, len(question)), *range(len(mark) - 1, len(text))])
+                kept.append([*range(len(label), len(question)), *range(len(mark) - 1, len(text))])
         return kept
 
     def text(self, fact: Fact) -> str:
@@ -108,3 +104,11 @@ class KeyValue:
         block = torch.arange(blocks)[None, :, None].expand(n, blocks, heads)
         head = torch.arange(heads)[None, None].expand(n, blocks, heads)
         return Entries(both[0], both[1], block.reshape(-1), head.reshape(-1))
+
+
+def require_rows(kind: str, backbone: Backbone) -> None:
+    """Raise where facts' rows cannot be attended."""
+    if backbone.attention.missing:
+        raise KindUnsupported(
+            f"kind '{kind}' cannot live on '{backbone.name}': {backbone.attention.missing}", hint="use kind 'imprint'"
+        )

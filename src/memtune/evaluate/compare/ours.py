@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from memtune.config import replace
+from memtune.checked import replace
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.errors import UnknownFact

@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from memtune.config import Config, replace
+from memtune.checked import replace
+from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.kinds import make_kinds
 from memtune.errors import MemtuneError, UsageError

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from memtune.config import KIND_NAMES, Config, replace
+from memtune.checked import replace
+from memtune.config import KIND_NAMES, Config
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
 from memtune.errors import MemtuneError, UsageError
