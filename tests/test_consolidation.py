@@ -205,6 +205,8 @@ def test_a_model_that_does_not_read_its_context_leaves_facts_as_they_were(tmp_pa
 def test_what_cannot_be_asked_of_it_is_refused(llm: MemoryModel, tmp_path: Path) -> None:
     with MemoryModel("bundled", f"{llm.memory.folder.path}@v1") as old, pytest.raises(UsageError, match="read-only"):
         old.consolidate(budget=1e-4)
+    with pytest.raises(UsageError, match="no fact has group nowhere"):
+        llm.consolidate(where={"group": "nowhere"})
     with pytest.raises(UsageError, match="budget of nothing"):
         llm.consolidate(budget=0)
     with pytest.raises(UsageError, match="recites: it makes nothing known"):

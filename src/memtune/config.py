@@ -49,7 +49,8 @@ class LearnConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.at_least_one("lot_size", "batch_tokens")
-        if not set(self.kind.split("+")) <= set(KIND_NAMES):
+        named = self.kind.split("+")
+        if not set(named) <= set(KIND_NAMES) or len(set(named)) < len(named):
             raise UsageError(f"kind must be one of {', '.join(KIND_NAMES)}, or several joined by +, not '{self.kind}'")
 
 

@@ -102,6 +102,9 @@ class Consolidation:
 
     def run(self) -> Consolidated:
         """Work through the facts in the order of their worth until the budget ends, then commit once."""
+        if self._where and not self.memory.folder.count(self._where):
+            said = ", ".join(f"{name} {value}" for name, value in self._where.items())
+            raise UsageError(f"no fact has {said}", hint="`memtune stats` shows the groups")
         lots = list(self._lots())
         self.report.facts = sum(map(len, lots))
         made: dict[str, Tensors] = {}

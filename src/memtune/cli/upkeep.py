@@ -88,9 +88,13 @@ def _say_consolidated(done: Consolidated, as_json: bool) -> None:
     if as_json:
         print_json(done.to_json())
         return
+    if not done.facts:
+        print(f"nothing to do: every fact is known already; version {done.version}")
+        return
     left = f"; {done.left:,} left for another time" if done.left else ""
+    left += f"; {done.resumed:,} taken over from a run that broke off" if done.resumed else ""
     cost = f", {done.times_reading:,.0f} times reading, {done.bytes_per_fact:,.0f} bytes a fact" if done.known else ""
-    print(f"{done.known:,} of {counted(done.facts, 'fact')} are known now{left}; {done.seconds:.1f} s{cost}; "
+    print(f"now known: {done.known:,} of {counted(done.facts, 'fact')}{left}; {done.seconds:.1f} s{cost}; "
           f"version {done.version}")  # fmt: skip
 
 
