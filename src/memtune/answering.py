@@ -14,7 +14,7 @@ from memtune.asked import note as note_asked
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert, Kind
-from memtune.core.generate import Decoder, Reply, Request, decode
+from memtune.core.generate import Decoder, Reply, Request, decode, pieces
 from memtune.core.kinds import KINDS
 from memtune.core.prompts import Message, Prompt
 from memtune.core.reports import Answer, Used, UsedSkill
@@ -113,7 +113,7 @@ class Answering:
             for i, reply in zip(part, decode(self.backbone, self._acting(memory), requests, config), strict=True):
                 answers[i] = self._report(asked[i], reply)
         if memory and not proof:
-            self._keep_count(asked, [answers[i] for i in range(len(asked))])
+            self._note_use(asked, [answers[i] for i in range(len(asked))])
         return [answers[i] for i in range(len(asked))]
 
     def stream(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> Iterator[str | Answer]:
@@ -124,10 +124,10 @@ class Answering:
             yield answer.text
         else:
             decoder = Decoder(self.backbone, self._acting(memory), [self._request(asked, config, memory)], config)
-            yield from _pieces(decoder, config)
+            yield from pieces(decoder)
             answer = self._report(asked, decoder.replies[0])
         if memory:
-            self._keep_count([asked], [answer])
+            self._note_use([asked], [answer])
         yield answer
 
     def reply(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> tuple[Reply, list[str]]:
@@ -195,11 +195,13 @@ class Answering:
     def _is_recited(self, asked: _Asked, proposal: Proposal) -> bool:
         """Whether the stored answer is said. Where another form of it is wanted, an expert that knows it serves better,
         if there is one."""
-        recite = {self.kinds[name].recites for name in self.experts(proposal.owner)}
-        if not proposal.recite or True not in recite:
+        if not proposal.recite:
             return False
-        wanted = own_form(_last_said(asked.question)) and not own_form(self._residents.fact(proposal.owner).question)
-        return False not in recite or not wanted
+        held = self._residents.fact(proposal.owner)
+        recite = {self.kinds[name].recites for name in held.experts}
+        if recite != {True, False}:
+            return True in recite
+        return not own_form(_last_said(asked.question)) or own_form(held.question)
 
     def _gather(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Request:
         experts: dict[str, list[Expert]] = {}
@@ -331,7 +333,7 @@ class Answering:
     def _version(self) -> int | None:
         return self._residents.version
 
-    def _keep_count(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
+    def _note_use(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
         """Questions that no fact answered, for the owner of the memory, and how often the others were used."""
         if self.inbox is None or self.folder is None:
             return
@@ -358,25 +360,6 @@ def _require_whole_characters(question: Question) -> None:
 
 def _last_said(question: Question) -> str:
     return question if isinstance(question, str) else question[-1]["content"]
-
-
-def _pieces(decoder: Decoder, config: DecodeConfig) -> Iterator[str]:
-    """What the first row says, as soon as it cannot change any more."""
-    reply, shown = decoder.replies[0], ""
-    for _ in decoder.run():
-        said = _settled(reply.text if reply.finish else decoder.text(0), config, final=bool(reply.finish)).lstrip()
-        if said.startswith(shown) and len(said) > len(shown):
-            yield said[len(shown) :]
-            shown = said
-
-
-def _settled(text: str, config: DecodeConfig, *, final: bool) -> str:
-    """What of a text cannot change any more: not half a character, not what may become a stop string."""
-    if final:
-        return text.rstrip()
-    held = max((n for stop in config.stop for n in range(1, len(stop) + 1) if text.endswith(stop[:n])), default=0)
-    text = text[: len(text) - held].rstrip("\ufffd")
-    return text.rstrip()
 
 
 def explanation(route: Route, answering: Answering) -> dict[str, Any]:

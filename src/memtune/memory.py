@@ -237,12 +237,12 @@ class Memory:
             if not normalise(text):
                 raise UsageError("a phrasing must not be empty")
             if never:
-                grown = _barred(fact, text)
+                grown = fact.barred_from(text)
             else:
                 other = self.answering.describe(owner)[0] if owner is not None else fact_id
                 if other != fact_id:
                     raise ConflictError(f"'{text}' already leads to the fact '{other}'", hint="forget that one first")
-                grown = _phrased(fact, text)
+                grown = fact.phrased(text)
             if grown == fact:
                 return self.version
             experts = self.experts_of(fact_id)
@@ -394,22 +394,3 @@ class Memory:
 
     def facts(self, where: Mapping[str, str] | None = None, *, limit: int | None = None) -> Iterator[Fact]:
         return self.folder.facts(where, limit=limit)
-
-
-def _phrased(fact: Fact, text: str) -> Fact:
-    """The fact with a further wording, which it may have been kept from before."""
-    if normalise(text) in map(normalise, fact.wordings):
-        return fact
-    never = tuple(other for other in fact.never if normalise(other) != normalise(text))
-    return change(fact, phrasings=(*fact.phrasings, text), never=never)
-
-
-def _barred(fact: Fact, text: str) -> Fact:
-    """The fact with a text that it must not answer."""
-    same = normalise(text)
-    if same == normalise(fact.question):
-        raise UsageError(f"'{text}' is the learned wording of '{fact.id}'", hint="forget the fact, or reword it")
-    if same in map(normalise, fact.never):
-        return fact
-    phrasings = tuple(other for other in fact.phrasings if normalise(other) != same)
-    return change(fact, phrasings=phrasings, never=(*fact.never, text))

@@ -6,12 +6,12 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memtune.config import KIND_NAMES
 from memtune.core.validity import Validity
-from memtune.errors import InputError
+from memtune.errors import InputError, UsageError
 
 FIELDS = (
     *("id", "question", "phrasings", "never", "answer", "source", "group"),
@@ -77,6 +77,24 @@ class Fact:
         for text in (self.question, *self.phrasings):
             unique.setdefault(normalise(text), text)
         return tuple(unique.values())
+
+    def phrased(self, text: str) -> Fact:
+        """The fact with a further wording, which it may have been kept from before."""
+        same = normalise(text)
+        if same in map(normalise, self.wordings):
+            return self
+        never = tuple(other for other in self.never if normalise(other) != same)
+        return replace(self, phrasings=(*self.phrasings, text), never=never)
+
+    def barred_from(self, text: str) -> Fact:
+        """The fact with a text that it must not answer."""
+        same = normalise(text)
+        if same == normalise(self.question):
+            raise UsageError(f"'{text}' is the learned wording of '{self.id}'", hint="forget the fact, or reword it")
+        if same in map(normalise, self.never):
+            return self
+        phrasings = tuple(other for other in self.phrasings if normalise(other) != same)
+        return replace(self, phrasings=phrasings, never=(*self.never, text))
 
     @property
     def page(self) -> str:

@@ -177,3 +177,22 @@ def decode(
         for i, reply in zip(part, decoder.finish(), strict=True):
             replies[i] = reply
     return replies
+
+
+def pieces(decoder: Decoder) -> Iterator[str]:
+    """What the first row says, as soon as it cannot change any more."""
+    config, reply, shown = decoder.config, decoder.replies[0], ""
+    for _ in decoder.run():
+        said = _settled(reply.text if reply.finish else decoder.text(0), config, final=bool(reply.finish)).lstrip()
+        if said.startswith(shown) and len(said) > len(shown):
+            yield said[len(shown) :]
+            shown = said
+
+
+def _settled(text: str, config: DecodeConfig, *, final: bool) -> str:
+    """What of a text cannot change any more: not half a character, not what may become a stop string."""
+    if final:
+        return text.rstrip()
+    held = max((n for stop in config.stop for n in range(1, len(stop) + 1) if text.endswith(stop[:n])), default=0)
+    text = text[: len(text) - held].rstrip("\ufffd")
+    return text.rstrip()

@@ -148,10 +148,12 @@ class Trials:
         facts = gathered(self.backbone, rows, [[held[trials[i].owner]] for i in rows], reach) if rows else None
         ids, mask = self.backbone.pad_left([trial.ids for trial in trials])
         attention = self.backbone.attention
-        with self.backbone.lock, attention.seeing(facts), attention.weighing() as scale:
-            h_BSD = self.backbone.read_masked(ids, mask)
-        if tables is not None:
-            _put_down(scale, [tables[trials[i].owner] for i in rows])
+        with self.backbone.lock, attention.seeing(facts):
+            if tables is None:
+                return self.backbone.read_masked(ids, mask)
+            with attention.weighing() as scale:
+                h_BSD = self.backbone.read_masked(ids, mask)
+        _put_down(scale, [tables[trials[i].owner] for i in rows])
         return h_BSD
 
     def _said(self, trial: Trial, logs_PV: Tensor) -> Said:
