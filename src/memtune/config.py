@@ -385,6 +385,48 @@ class TransferConfig(Checked):
 
 
 @dataclass(frozen=True)
+class ServeConfig(Checked):
+    """The server."""
+
+    rows: int = 64
+    """Requests that decode side by side."""
+    queue: int = 256
+    """Requests that wait for a place at most; one more is told to come back later."""
+    prefixes: int = 32
+    """Beginnings of prompts, such as a system text, whose reading is kept for the next request; 0: none."""
+    shortest_prefix: int = 32
+    """Tokens from which a beginning is worth keeping."""
+    flush_ms: int = 40
+    """How long pieces of a streamed reply are gathered before they are sent."""
+    max_body: int = 8_000_000
+    """Bytes of a request that is no upload."""
+    max_upload: int = 2_000_000_000
+    """Bytes of one upload."""
+    max_messages: int = 2048
+    """Messages of a chat."""
+    max_choices: int = 16
+    """Replies to one request, and prompts of a list 16 times as many."""
+    per_minute: int = 0
+    """Requests of a key in a minute, where the key itself does not say; 0: any number."""
+    body_seconds: int = 30
+    """How long a client may take to send a request that is no upload."""
+    grace_seconds: int = 30
+    """How long streams may go on after the server was told to end."""
+    slots: int = 0
+    """Workers that learn at one time; 0: one for each GPU, without any one for every two processors."""
+    lot_size: int = 128
+    """Facts that a job learns and commits together: so much is lost at most when it is broken off."""
+    keep_jobs_days: int = 30
+    """After which a job that is over is forgotten."""
+    log_texts: bool = False
+    """Write prompts and answers to the log."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.at_least_one("rows", "queue", "max_body", "max_upload", "max_messages", "max_choices", "lot_size")
+
+
+@dataclass(frozen=True)
 class Config:
     learn: LearnConfig = field(default_factory=LearnConfig)
     imprint: ImprintConfig = field(default_factory=ImprintConfig)
@@ -399,6 +441,7 @@ class Config:
     inbox: InboxConfig = field(default_factory=InboxConfig)
     consolidate: ConsolidateConfig = field(default_factory=ConsolidateConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
 
     def with_settings(self, assignments: Iterable[str]) -> Config:
         """A copy with `group.name=value` assignments applied."""

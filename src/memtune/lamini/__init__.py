@@ -1,0 +1,1 @@
+"""A drop-in for the reference's client: `from memtune.lamini import Lamini`."""

@@ -1,0 +1,40 @@
+"""All that a server holds, apart from HTTP: memories, the desk where questions are taken, keys, uploads and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from memtune.backbones.loading import load_backbone
+from memtune.config import DEFAULT_MODEL, Config
+from memtune.serve.database import Database
+from memtune.serve.desk import Desk
+from memtune.serve.keys import Keys
+from memtune.serve.shelf import Shelf
+
+
+class House:
+    """One data folder, opened. Used by the routes, and by `memtune.lamini` without any server."""
+
+    def __init__(
+        self,
+        data: Path,
+        config: Config | None = None,
+        *,
+        model: str = DEFAULT_MODEL,
+        aliases: Mapping[str, str] | None = None,
+        memories: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.data, self.config = data, config or Config()
+        (data / "memories").mkdir(parents=True, exist_ok=True)
+        self.database = Database(data / "server.sqlite")
+        self.keys = Keys(self.database)
+        self.shelf = Shelf(data / "memories", self.config, load_backbone, model=model, aliases=aliases, named=memories)
+        self.desk = Desk(self.shelf)
+
+    def start(self) -> None:
+        """Begin to work: jobs that were broken off go on."""
+
+    def close(self) -> None:
+        self.shelf.close()
+        self.database.close()
