@@ -131,9 +131,7 @@ def test_a_gap_in_its_reply_is_filled_by_a_fact(llm: MemoryModel, monkeypatch: p
     llm.learn([{"id": "p", "question": "What is the price of the newest film?", "answer": "40 dollars"}])
     said = iter(llm.backbone.tokenizer('{"price": "', add_special_tokens=False)["input_ids"])
     plain = sampling.Sampler.next
-    monkeypatch.setattr(
-        sampling.Sampler, "next", lambda self, logits, greedy: [next(said, *plain(self, logits, greedy))]
-    )
+    monkeypatch.setattr(sampling.Sampler, "next", lambda self, *given: next(said, plain(self, *given)))
     answer = llm.ask("Show the newest film of the table.", max_new_tokens=24)
     assert answer.text.startswith('{"price": "40 dollars')
     assert ([fact.id for fact in answer.facts], [skill.name for skill in answer.skills]) == (["p"], ["sql"])

@@ -13,6 +13,7 @@ from typing import Any
 from memtune.asked import note as note_asked
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
+from memtune.core.constraint import Constraint
 from memtune.core.experts import Expert, Kind
 from memtune.core.generate import Decoder, Reply, Request, decode, pieces
 from memtune.core.kinds import KINDS
@@ -61,6 +62,15 @@ class _Asked:
     """Facts that its reply comes to use."""
     skills: tuple[UsedSkill, ...] = ()
     """Skills under which its reply is written."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A question that is ready to be decoded, or is answered already."""
+
+    asked: _Asked
+    request: Request | None = None
+    answer: Answer | None = None
 
 
 class Answering:
@@ -129,6 +139,33 @@ class Answering:
         if memory:
             self._note_use([asked], [answer])
         yield answer
+
+    def prepare(
+        self,
+        question: Question,
+        config: DecodeConfig,
+        *,
+        memory: bool,
+        raw: bool,
+        draw: int = 0,
+        constraint: Constraint | None = None,
+    ) -> Prepared:
+        """A question with its experts, for one who decodes it beside others. `draw`: which of several replies to it."""
+        (asked,) = self._begin([question], memory=memory, raw=raw)
+        asked.draw = draw
+        if constraint is None and (answer := self._instead(asked, config, memory)):
+            return Prepared(asked, answer=answer)
+        return Prepared(asked, replace(self._request(asked, config, memory), constraint=constraint))
+
+    def report(self, prepared: Prepared, reply: Reply | None) -> Answer:
+        """The answer that a reply gives; None: it was answered already."""
+        answer = prepared.answer
+        if answer is None:
+            assert reply is not None
+            answer = self._report(prepared.asked, reply)
+        if self.folder is not None:
+            self._note_use([prepared.asked], [answer])
+        return answer
 
     def reply(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> tuple[Reply, list[str]]:
         """What is decoded, with the logits of every step, and the facts that acted."""
@@ -327,6 +364,7 @@ class Answering:
             tokens=tuple(reply.tokens),
             prompt_tokens=len(asked.prompt.ids),
             finish=reply.finish,
+            scores=tuple(reply.scores),
         )
 
     @property

@@ -275,10 +275,16 @@ class DecodeConfig(Checked):
     """`{questions}` stands for the questions of the facts that fit."""
     batch_size: int = 32
     """Questions that are decoded side by side."""
+    logprobs: bool = False
+    """Tell how likely every token was."""
+    top_logprobs: int = 0
+    """How many of the likeliest tokens of each place are told besides."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.at_least_one("max_new_tokens", "batch_size")
+        if self.top_logprobs > 20:
+            raise UsageError(f"top_logprobs must be at most 20, not {self.top_logprobs}")
         if "" in self.stop:
             raise UsageError("a stop string must not be empty")
         if not 0 < self.top_p <= 1:
@@ -392,8 +398,8 @@ class ServeConfig(Checked):
     """Requests that decode side by side."""
     queue: int = 256
     """Requests that wait for a place at most; one more is told to come back later."""
-    prefixes: int = 32
-    """Beginnings of prompts, such as a system text, whose reading is kept for the next request; 0: none."""
+    prefix_tokens: int = 16_384
+    """Tokens of beginnings of prompts, such as a system text, whose reading is kept for later requests; 0: none."""
     shortest_prefix: int = 32
     """Tokens from which a beginning is worth keeping."""
     flush_ms: int = 40

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,6 +82,44 @@ class FactRows:
         values = [joined(self.values[b], other.values[b], heads[b]) for b in blocks]
         real = [joined(self.real[b], other.real[b], heads[b]) for b in blocks]
         return FactRows(rows, keys, values, real, reach)
+
+    def shifted(self, by: int) -> FactRows:
+        """The same facts for rows so much further on."""
+        return FactRows(self.rows + by, self.keys, self.values, self.real, self.reach_F)
+
+    def followed_by(self, other: FactRows) -> FactRows:
+        """These, and behind them those of rows further on."""
+
+        def both(mine: list[Tensor], theirs: list[Tensor]) -> list[Tensor]:
+            return [torch.cat(_of_one_length(a, b)) for a, b in zip(mine, theirs, strict=True)]
+
+        return FactRows(
+            torch.cat([self.rows, other.rows]),
+            both(self.keys, other.keys),
+            both(self.values, other.values),
+            both(self._real_by_head(), other._real_by_head()),
+            torch.cat([self.reach_F, other.reach_F]),
+        )
+
+    def only(self, places: Sequence[int], rows: Sequence[int]) -> FactRows:
+        """The facts at these places, for these rows; no longer than the longest of them."""
+        chosen = torch.tensor(places, device=self.rows.device)
+        real = [r[chosen] for r in self._real_by_head()]
+        lengths = [int(r.any(0).any(0).sum()) for r in real]  # what is real stands in front
+
+        def kept(held: list[Tensor]) -> list[Tensor]:
+            return [x[chosen, :, :length] for x, length in zip(held, lengths, strict=True)]
+
+        return FactRows(
+            torch.tensor(rows, device=self.rows.device),
+            kept(self.keys),
+            kept(self.values),
+            [r[:, :, :length] for r, length in zip(real, lengths, strict=True)],
+            self.reach_F[chosen],
+        )
+
+    def _real_by_head(self) -> list[Tensor]:
+        return [r.expand(-1, k.shape[1], -1) for r, k in zip(self.real, self.keys, strict=True)]
 
     def seeing_FR(self, queries: int) -> Tensor:
         """Which of the last R queries see the facts."""
@@ -200,6 +238,13 @@ class FactAttention:
             yield
         finally:
             _local.facts = before
+
+
+def _of_one_length(a_FKN: Tensor, b_FKN: Tensor) -> tuple[Tensor, Tensor]:
+    """The shorter one with nothing behind it."""
+    length = max(a_FKN.shape[2], b_FKN.shape[2])
+    a, b = (torch.nn.functional.pad(x, (0, 0) * (x.dim() - 3) + (0, length - x.shape[2])) for x in (a_FKN, b_FKN))
+    return a, b
 
 
 def _register(own: str) -> None:

@@ -18,6 +18,7 @@ from memtune.core.attention import FactRows
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert
 from memtune.core.prompts import Prompt
+from memtune.core.recital import move_last
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,38 @@ class SideBySide:
         held = [[entries(expert) for expert in experts[i]] for i in fired]
         reach = [len(prompts[i].ids) - prompts[i].asked_from for i in fired]
         self.facts = gathered(backbone, fired, held, reach) if fired else None
+        self._place = {row: place for place, row in enumerate(fired)}
+        """Of each row with facts, where among them its own stand."""
+        self._moved = False
 
     @contextmanager
     def acting(self) -> Iterator[None]:
+        if self._moved:
+            self._settle()
         with self.backbone.attention.seeing(self.facts):
             yield
+
+    def absorb(self, other: SideBySide, at: int) -> None:
+        self._settle()
+        other._settle()
+        if other.facts is not None:
+            theirs = other.facts.shifted(at)
+            start = 0 if self.facts is None else len(self.facts.rows)
+            self.facts = theirs if self.facts is None else self.facts.followed_by(theirs)
+            self._place |= {row + at: start + place for row, place in other._place.items()}
+
+    def leave(self, row: int, last: int) -> None:
+        if row in self._place or last in self._place:
+            self._moved = True
+        move_last(self._place, row, last)
+
+    def _settle(self) -> None:
+        """Keep the facts of the rows that are left, in the order of the rows."""
+        if self._moved and self.facts is not None:
+            rows = sorted(self._place)
+            self.facts = self.facts.only([self._place[row] for row in rows], rows) if rows else None
+            self._place = {row: place for place, row in enumerate(rows)}
+        self._moved = False
 
     def advance(self, tokens: Sequence[int]) -> None:
         """The rows act on whatever is said."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -71,6 +71,12 @@ class Action(Protocol):
 
     def arm(self, row: int, experts: Sequence[Expert], tail: str, *, end: bool) -> None:
         """Start these experts in a row that is being decoded, after `tail`. `end`: the reply ends with them."""
+
+    def absorb(self, other: Any, at: int) -> None:
+        """The rows of another action of this kind, from this one on."""
+
+    def leave(self, row: int, last: int) -> None:
+        """A row goes; the last one takes its place."""
 
     def reciting(self, row: int) -> bool:
         """Whether the row is inside an answer that is being recited."""

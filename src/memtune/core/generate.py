@@ -1,52 +1,49 @@
 """Decoding a batch of prompts, each row with experts of its own or with none.
 
-The prompt is read once by the plain backbone; experts act from its last token on. A batch keeps its rows until all have
-ended, so that a row's tokens never depend on when another one stops.
+The prompt is read once by the plain backbone; experts act from its last token on. A batch that is run to its end keeps
+its rows until all have ended, so that a row's tokens never depend on when another one stops. A batch that goes on for
+ever, as a server's, takes in the rows of others (`absorb`) and lets rows go that have ended (`leave`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from memtune.config import DecodeConfig
+from memtune.core import cache as caches
 from memtune.core.backbone import Backbone
-from memtune.core.experts import Action, Expert, Kind
-from memtune.core.prompts import Prompt
-from memtune.core.sampling import Sampler, row_seed
-from memtune.errors import InputError
+from memtune.core.experts import Action, Kind
+from memtune.core.rows import GapFinder, Reply, Request, Row
 
-GapFinder = Callable[[str], Mapping[str, Sequence[Expert]]]
-"""From what a reply has said so far to the experts, by kind, that its open gap asks for."""
+__all__ = ["Decoder", "GapFinder", "Read", "Reply", "Request", "decode", "pieces"]
 
 
 @dataclass(frozen=True)
-class Request:
-    """One prompt, the experts, by kind, that act on it, and who to ask when a gap opens in the reply."""
+class Read:
+    """The beginning of a prompt, as the backbone has read it: tokens, and keys and values by block."""
 
-    prompt: Prompt
-    experts: Mapping[str, Sequence[Expert]] = field(default_factory=dict)
-    find_gap: GapFinder | None = None
-    end: bool = True
-    """Whether the reply ends with the last recited fact; otherwise the backbone goes on."""
-    draw: int = 0
-    """How many requests with this prompt came before: the same question twice is two draws."""
+    ids: tuple[int, ...]
+    rows: tuple[tuple[Tensor, Tensor], ...]
 
-
-@dataclass
-class Reply:
-    """What a row has said so far."""
-
-    tokens: list[int] = field(default_factory=list)
-    text: str = ""
-    finish: str = ""
-    logits: list[Tensor] = field(default_factory=list)
-    """Logits of every step, where they were asked for."""
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, backbone: Backbone, ids: Sequence[int], before: Read | None = None) -> Read | None:
+        """Read these tokens, after what of them is read already; None where what is read cannot be shared."""
+        skipped = len(before.ids) if before is not None else 0
+        cache = caches.holding([(k, v) for k, v in before.rows]) if before is not None else None
+        new, _ = backbone.pad_left([ids[skipped:]])
+        with backbone.lock:
+            _, cache = backbone.step(new, new.new_ones(1, len(ids)), cache)
+        caches.make_roomy(cache)
+        if not caches.is_plain(cache):
+            return None
+        return cls(tuple(ids), tuple((layer.keys.clone(), layer.values.clone()) for layer in cache.layers))
 
 
 class Decoder:
@@ -57,64 +54,108 @@ class Decoder:
         backbone: Backbone,
         kinds: Sequence[Kind],
         requests: Sequence[Request],
-        config: DecodeConfig,
+        config: DecodeConfig | Sequence[DecodeConfig],
         *,
         keep_logits: bool = False,
+        read: Read | None = None,
     ) -> None:
-        self.backbone, self.config, self.requests = backbone, config, requests
-        self.replies = [Reply() for _ in requests]
-        ends = [r.end and config.after_fact == "end" for r in requests]
-        prompts = [r.prompt for r in requests]
+        """`read`: what all the prompts begin with, if that is read already."""
+        configs = [config] * len(requests) if isinstance(config, DecodeConfig) else config
+        self.backbone = backbone
+        self.rows = [Row(backbone, request, own) for request, own in zip(requests, configs, strict=True)]
+        prompts = [request.prompt for request in requests]
+        ends = [row.request.end and row.config.after_fact == "end" for row in self.rows]
         self._actions: dict[str, Action] = {
             kind.name: kind.act(backbone, prompts, [r.experts.get(kind.name, ()) for r in requests], ends)
             for kind in kinds
         }
-        self._sampler = Sampler(config, [row_seed(config.seed, r.prompt.ids, r.draw) for r in requests])
         self._keep_logits = keep_logits
-        self._limits = [self._limit(p) for p in prompts]
+        self._cache: Any = None
+        skipped = len(read.ids) if read is not None else 0
+        self._ids, self._mask = backbone.pad_left([prompt.ids[skipped:] for prompt in prompts])
+        if read is not None:
+            many = (len(prompts), -1, -1, -1)
+            self._cache = caches.holding([(k.expand(many), v.expand(many)) for k, v in read.rows])
+            self._mask = torch.cat([self._mask.new_ones(len(prompts), skipped), self._mask], dim=1)
 
-    def _limit(self, prompt: Prompt) -> int:
-        room = self.backbone.context - len(prompt.ids)
-        if room < 1:
-            raise InputError(
-                f"the prompt has {len(prompt.ids)} tokens, more than the model's context of {self.backbone.context}",
-                hint="shorten the system prompt or the conversation",
-            )
-        return min(room, self.config.max_new_tokens)
+    @property
+    def replies(self) -> list[Reply]:
+        return [row.reply for row in self.rows]
 
     def finish(self) -> list[Reply]:
         for _ in self.run():
             pass
         return self.replies
 
-    @torch.inference_mode()
     def run(self) -> Iterator[None]:
         """Decode until every row has ended; yields after each step."""
-        ids, mask = self._prompts()
-        cache: Any = None
-        while not all(reply.finish for reply in self.replies):
-            with self.backbone.lock, ExitStack() as stack:
-                for action in self._actions.values():
-                    stack.enter_context(action.acting())
-                logits, cache = self.backbone.step(ids, mask, cache)
-            tokens = self.choose(logits)
-            self._record(logits, tokens)
-            ids = torch.tensor(tokens, device=ids.device)[:, None]
-            mask = torch.cat([mask, mask.new_ones(len(tokens), 1)], dim=1)
+        while not all(row.reply.finish for row in self.rows):
+            self.step()
             yield
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One token for every row."""
+        with self.backbone.lock, ExitStack() as stack:
+            for action in self._actions.values():
+                stack.enter_context(action.acting())
+            logits, self._cache = self.backbone.step(self._ids, self._mask, self._cache)
+        caches.make_roomy(self._cache)
+        tokens = self.choose(logits)
+        self._record(logits, tokens)
+        self._ids = torch.tensor(tokens, device=self._ids.device)[:, None]
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
+
+    # ---- rows that come and go ----------------------------------------------------------------------------------
+
+    @property
+    def can_change(self) -> bool:
+        """Whether rows may join and leave: not where the model keeps what it has read in a way of its own."""
+        return caches.can_change(self._cache)
+
+    @torch.inference_mode()
+    def absorb(self, other: Decoder) -> None:
+        """Rows of another batch, which has said a token at least, go on behind these."""
+        at = len(self.rows)
+        caches.absorb(self._cache, other._cache)
+        for name, action in self._actions.items():
+            action.absorb(other._actions[name], at)
+        width = max(self._mask.shape[1], other._mask.shape[1])
+        self._mask = torch.cat([_padded(self._mask, width), _padded(other._mask, width)])
+        self._ids = torch.cat([self._ids, other._ids])
+        self.rows += other.rows
+
+    @torch.inference_mode()
+    def leave(self, row: int) -> None:
+        """A row goes; the last one takes its place."""
+        caches.leave(self._cache, row)
+        for action in self._actions.values():
+            action.leave(row, len(self.rows) - 1)
+        for held in (self._mask, self._ids):
+            held[row] = held[-1]
+        self._mask, self._ids = self._mask[:-1], self._ids[:-1]
+        last = self.rows.pop()
+        if row < len(self.rows):
+            self.rows[row] = last
+
+    @torch.inference_mode()
+    def trim(self) -> None:
+        """Forget the columns that no row needs any more."""
+        needed = self._mask.any(0).nonzero()
+        empty = int(needed[0]) if len(needed) else 0
+        if empty:
+            caches.trim(self._cache, empty)
+            self._mask = self._mask[:, empty:].contiguous()
+
+    # ---- what is said -------------------------------------------------------------------------------------------
 
     def choose(self, logits: Tensor) -> list[int]:
         """The next token of every row; a decoder that is told what to say chooses otherwise."""
-        return self._sampler.next(logits, self._greedy())
-
-    def _prompts(self) -> tuple[Tensor, Tensor]:
-        """Prompts padded on the left, so that all end together."""
-        return self.backbone.pad_left([r.prompt.ids for r in self.requests])
-
-    def _greedy(self) -> list[bool]:
-        if self.config.fact_sampling == "free":
-            return [False] * len(self.replies)
-        return [self._reciting(row) for row in range(len(self.replies))]
+        best = logits.argmax(-1).tolist()
+        return [
+            row.choose(logits[n], best[n], greedy=row.config.fact_sampling == "greedy" and self._reciting(n))
+            for n, row in enumerate(self.rows)
+        ]
 
     def _reciting(self, row: int) -> bool:
         return any(action.reciting(row) for action in self._actions.values())
@@ -122,12 +163,12 @@ class Decoder:
     def _record(self, logits: Tensor, tokens: list[int]) -> None:
         for action in self._actions.values():
             action.advance(tokens)
-        for row, reply in enumerate(self.replies):
-            if reply.finish:
+        for n, row in enumerate(self.rows):
+            if row.reply.finish:
                 continue
             if self._keep_logits:
-                reply.logits.append(logits[row].clone())
-            self.say(row, reply, tokens[row])
+                row.reply.logits.append(logits[n].clone())
+            self.say(n, row.reply, tokens[n])
 
     def say(self, row: int, reply: Reply, token: int) -> None:
         """What a row makes of its next token: it is said, or ends the reply."""
@@ -135,34 +176,24 @@ class Decoder:
             reply.finish = "stop"
         else:
             reply.tokens.append(token)
-            reply.finish = self._reason_to_stop(row, reply)
+            released = any(action.finished(row) for action in self._actions.values())  # no end token says so
+            reply.finish = self.rows[row].reason_to_stop(released=released)
         if reply.finish:
-            reply.text = self._cut(self.text(row))
-        elif self.requests[row].find_gap and not self._reciting(row) and self._may_open_gap(token):
+            self.rows[row].end()
+        elif self.rows[row].request.find_gap and not self._reciting(row) and self._may_open_gap(token):
             self._arm_gap(row)
-
-    def _reason_to_stop(self, row: int, reply: Reply) -> str:
-        if any(action.finished(row) for action in self._actions.values()):
-            return "stop"  # a model without an end token: the recital itself is the reply
-        if self.config.stop and any(stop in self.text(row) for stop in self.config.stop):
-            return "stop"
-        return "length" if len(reply.tokens) >= self._limits[row] else ""
-
-    def text(self, row: int) -> str:
-        """What the row has said, as it reads after its prompt."""
-        return self.backbone.writer.text_after(self.requests[row].prompt.tail, self.replies[row].tokens)
-
-    def _cut(self, text: str) -> str:
-        ends = [text.index(stop) for stop in self.config.stop if stop in text]
-        return text[: min(ends)] if ends else text
 
     def _may_open_gap(self, token: int) -> bool:
         return any(mark in self.backbone.spelling(token) for mark in '":')
 
     def _arm_gap(self, row: int) -> None:
-        find_gap, said = self.requests[row].find_gap, self.text(row)
+        find_gap, said = self.rows[row].request.find_gap, self.rows[row].text()
         for name, experts in (find_gap(said) if find_gap else {}).items():
             self._actions[name].arm(row, experts, said, end=False)
+
+
+def _padded(mask: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(mask, (width - mask.shape[1], 0))
 
 
 def decode(
@@ -181,18 +212,7 @@ def decode(
 
 def pieces(decoder: Decoder) -> Iterator[str]:
     """What the first row says, as soon as it cannot change any more."""
-    config, reply, shown = decoder.config, decoder.replies[0], ""
+    row = decoder.rows[0]
     for _ in decoder.run():
-        said = _settled(reply.text if reply.finish else decoder.text(0), config, final=bool(reply.finish)).lstrip()
-        if said.startswith(shown) and len(said) > len(shown):
-            yield said[len(shown) :]
-            shown = said
-
-
-def _settled(text: str, config: DecodeConfig, *, final: bool) -> str:
-    """What of a text cannot change any more: not half a character, not what may become a stop string."""
-    if final:
-        return text.rstrip()
-    held = max((n for stop in config.stop for n in range(1, len(stop) + 1) if text.endswith(stop[:n])), default=0)
-    text = text[: len(text) - held].rstrip("\ufffd")
-    return text.rstrip()
+        if new := row.news():
+            yield new

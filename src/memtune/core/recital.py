@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,6 +41,13 @@ class Path:
         )
 
 
+def move_last(held: dict[int, Any], row: int, last: int) -> None:
+    """What is held of a row goes; what is held of the last one is that row's from now on."""
+    held.pop(row, None)
+    if last in held:
+        held[row] = held.pop(last)
+
+
 Planner = Callable[[Sequence[Expert], str, bool], Path]
 """From experts, the text they follow and whether the reply ends with them, to the path."""
 
@@ -60,6 +68,19 @@ class Recital:
         self._place[row] = 0
         self._closing[row] = end
         self._tables.clear()
+
+    def absorb(self, other: Recital, at: int) -> None:
+        self._paths |= {row + at: path for row, path in other._paths.items()}
+        self._place |= {row + at: place for row, place in other._place.items()}
+        self._closing |= {row + at: end for row, end in other._closing.items()}
+        self._tables.clear()
+
+    def leave(self, row: int, last: int) -> None:
+        if row in self._place or last in self._place:
+            self._tables.clear()
+        tracked: tuple[dict[int, Any], ...] = (self._paths, self._place, self._closing)
+        for held in tracked:
+            move_last(held, row, last)
 
     def reciting(self, row: int) -> bool:
         return row in self._place

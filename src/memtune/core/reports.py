@@ -62,6 +62,16 @@ class UsedSkill:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A token that was said, and how likely it was."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+    """The likeliest at this place, with the logarithms of their probabilities."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """What `ask` gives back."""
 
@@ -78,6 +88,8 @@ class Answer:
     prompt_tokens: int = 0
     finish: str = "stop"
     """`stop` for an end token or a stop string, `length` when max_new_tokens was reached."""
+    scores: tuple[Scored, ...] = ()
+    """How likely every token was, where that was asked for."""
 
     def __str__(self) -> str:
         return self.text

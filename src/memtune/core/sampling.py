@@ -1,4 +1,4 @@
-"""The next token of every row: the most likely one, or drawn with the row's own random numbers."""
+"""The next token of a row: the most likely one, or drawn with the row's own random numbers."""
 
 from __future__ import annotations
 
@@ -21,24 +21,17 @@ def row_seed(seed: int, prompt: Sequence[int], draw: int) -> int:
 class Sampler:
     """Draws depend on the row's seed alone, never on what else is in the batch."""
 
-    def __init__(self, config: DecodeConfig, seeds: Sequence[int]) -> None:
+    def __init__(self, config: DecodeConfig, seed: int) -> None:
         self.config = config
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._generator = torch.Generator().manual_seed(seed) if config.temperature else None
 
-    def next(self, logits_BV: Tensor, greedy: Sequence[bool]) -> list[int]:
-        best = logits_BV.argmax(-1).tolist()
-        if self.config.temperature == 0.0:
-            return [int(token) for token in best]
-        return [
-            int(best[row]) if greedy[row] else self._draw(logits_BV[row].float().cpu(), self._generators[row])
-            for row in range(len(best))
-        ]
-
-    def _draw(self, logits_V: Tensor, generator: torch.Generator) -> int:
-        chances = torch.softmax(logits_V / self.config.temperature, -1)
+    def next(self, logits_V: Tensor, best: int, greedy: bool) -> int:
+        if self._generator is None or greedy:
+            return best
+        chances = torch.softmax(logits_V.float().cpu() / self.config.temperature, -1)
         if self.config.top_p < 1.0:
             chances = keep_nucleus(chances, self.config.top_p)
-        return int(torch.multinomial(chances, 1, generator=generator))
+        return int(torch.multinomial(chances, 1, generator=self._generator))
 
 
 def keep_nucleus(chances_V: Tensor, top_p: float) -> Tensor:

@@ -24,6 +24,7 @@ from memtune.core.gradient.passes import Whole
 from memtune.core.gradient.sites import Delta, adding, find_sites
 from memtune.core.gradient.training import Example, Settings, train
 from memtune.core.prompts import Prompt
+from memtune.core.recital import move_last
 from memtune.errors import KindUnsupported, UsageError
 
 _SAFETY = 4.0
@@ -242,6 +243,21 @@ class Following:
 
     def _release(self, row: int, experts: Sequence[Expert]) -> None:
         self._at_work[row] = [e for e in self._at_work[row] if e not in experts]
+        self._deltas = None
+
+    def absorb(self, other: Following, at: int) -> None:
+        self._at_work += other._at_work
+        self._paths.update({row + at: path for row, path in other._paths.items()})
+        self._grow()
+
+    def leave(self, row: int, last: int) -> None:
+        self._at_work[row] = self._at_work[last]
+        self._at_work.pop()
+        move_last(self._paths, row, last)
+        self._grow()
+
+    def _grow(self) -> None:
+        self._last_B = self._last_B.new_full((len(self._at_work),), -1)
         self._deltas = None
 
     def reciting(self, row: int) -> bool:
