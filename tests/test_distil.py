@@ -251,7 +251,7 @@ def test_distilled_facts_are_used_and_the_rest_is_the_plain_model(tmp_path: Any)
         assert sum(a.text == f.answer for a, f in zip(said, facts, strict=True)) >= 4
         other = "Who wrote Hamlet?"
         with_memory, without = (
-            llm._answering(on).reply(other, DecodeConfig(), memory=on, raw=False) for on in (True, False)
+            llm.answering(on).reply(other, DecodeConfig(), memory=on, raw=False) for on in (True, False)
         )
         assert torch.equal(torch.stack(with_memory[0].logits), torch.stack(without[0].logits))
         assert not llm.verify()

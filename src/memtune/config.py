@@ -400,6 +400,8 @@ class ServeConfig(Checked):
     """Requests that wait for a place at most; one more is told to come back later."""
     prefix_tokens: int = 16_384
     """Tokens of beginnings of prompts, such as a system text, whose reading is kept for later requests; 0: none."""
+    read_tokens: int = 2048
+    """Padded tokens of prompts that are read in one pass while others wait for their next token."""
     shortest_prefix: int = 32
     """Tokens from which a beginning is worth keeping."""
     flush_ms: int = 40
@@ -424,6 +426,10 @@ class ServeConfig(Checked):
     """Facts that a job learns and commits together: so much is lost at most when it is broken off."""
     keep_jobs_days: int = 30
     """After which a job that is over is forgotten."""
+    at_once: int = 256
+    """Facts that one request may teach; more are the work of a job."""
+    wait_seconds: int = 5
+    """How long a change of a memory waits for another writer."""
     log_texts: bool = False
     """Write prompts and answers to the log."""
 

@@ -317,7 +317,7 @@ class MemoryModel(Versions):
         """
         question = question if isinstance(question, str) else list(question)
         many = not isinstance(question, str) and not any(isinstance(q, Mapping) for q in question)
-        answers = self._answering(memory).ask(
+        answers = self.answering(memory).ask(
             list(question) if many else [question], self._decoding(decode), memory=memory, raw=raw
         )
         return answers if many else answers[0]
@@ -326,13 +326,14 @@ class MemoryModel(Versions):
         self, question: str | Sequence[Message], *, memory: bool = True, raw: bool = False, **decode: Any
     ) -> Iterator[str | Answer]:
         """Pieces of the answer as they are said; the last item is the whole `Answer`."""
-        return self._answering(memory).stream(question, self._decoding(decode), memory=memory, raw=raw)
+        return self.answering(memory).stream(question, self._decoding(decode), memory=memory, raw=raw)
 
     def explain(self, question: str | Sequence[Message]) -> Explanation:
         """What the router saw, proposed and confirmed, and why or why not."""
         return Explanation(self.memory.explain(question))
 
-    def _answering(self, memory: bool) -> Answering:
+    def answering(self, memory: bool = True) -> Answering:
+        """What answers the next question: with the memory at its newest version, or the model alone."""
         return self.memory.serving() if memory and self._path is not None else self._plain
 
     @property
@@ -353,11 +354,16 @@ class MemoryModel(Versions):
         return Skills(self._history, self._memory_to_write)
 
     def _decoding(self, given: Mapping[str, Any]) -> DecodeConfig:
-        if isinstance(given.get("stop"), str):
-            given = {**given, "stop": (given["stop"],)}
-        if "stop" in given:
-            given = {**given, "stop": tuple(given["stop"])}
-        return replace(self.config.decode, **given)
+        return decoding(self.config.decode, given)
+
+
+def decoding(config: DecodeConfig, given: Mapping[str, Any]) -> DecodeConfig:
+    """How an answer is decoded, with what a caller says of it."""
+    if isinstance(given.get("stop"), str):
+        given = {**given, "stop": (given["stop"],)}
+    if "stop" in given:
+        given = {**given, "stop": tuple(given["stop"])}
+    return replace(config, **given)
 
 
 def _backbone(model: Any, tokenizer: Any, device: str | None, dtype: str | None) -> Backbone:

@@ -57,7 +57,7 @@ class Row:
     def __init__(self, backbone: Backbone, request: Request, config: DecodeConfig) -> None:
         self.backbone, self.request, self.config = backbone, request, config
         self.reply = Reply()
-        self.limit = _limit(backbone, request.prompt, config)
+        self.limit = min(room_for(backbone, request.prompt), config.max_new_tokens)
         self._sampler = Sampler(config, row_seed(config.seed, request.prompt.ids, request.draw))
         self._spelled = 0
         """Tokens whose text stands in `_said` and cannot change."""
@@ -136,14 +136,15 @@ class Row:
         return new
 
 
-def _limit(backbone: Backbone, prompt: Prompt, config: DecodeConfig) -> int:
+def room_for(backbone: Backbone, prompt: Prompt) -> int:
+    """How many tokens a reply may have at most."""
     room = backbone.context - len(prompt.ids)
     if room < 1:
         raise InputError(
             f"the prompt has {len(prompt.ids)} tokens, more than the model's context of {backbone.context}",
             hint="shorten the system prompt or the conversation",
         )
-    return min(room, config.max_new_tokens)
+    return room
 
 
 def settled(text: str, stops: Sequence[str], *, final: bool) -> str:

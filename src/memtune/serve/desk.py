@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import queue
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtune.answering import Question
+from memtune.answering import Answering, Prepared, Question
+from memtune.config import Config, DecodeConfig
+from memtune.core.constraint import Constraint
 from memtune.core.reports import Answer
+from memtune.errors import InputError
+from memtune.model import decoding
+from memtune.router.encoders import make_encoder
+from memtune.serve.engine import Busy, Engine, Event, Load, Piece, Ticket
 from memtune.serve.keys import Key
-from memtune.serve.shelf import Shelf
+from memtune.serve.shelf import Seat, Shelf
+
+__all__ = ["Asking", "Busy", "Desk", "Piece"]
+_PREPARERS = 2
+"""Threads that route questions while the engine decodes."""
 
 
 @dataclass(frozen=True)
@@ -29,36 +44,159 @@ class Asking:
     """Which of several replies to the same question this is."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """What is said next."""
-
-    text: str
-
-
-class Busy(Exception):
-    """The queue is full. Come back after so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the server is busy; try again in {seconds:.0f} s")
-        self.seconds = seconds
-
-
 class Desk:
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-        self._one = asyncio.Lock()
+    """Questions are routed in threads of their own and decoded by the engine of their backbone."""
+
+    def __init__(self, shelf: Shelf, config: Config) -> None:
+        self.shelf, self.config = shelf, config
+        self._engines: dict[int, Engine] = {}
+        self._lock = threading.Lock()
+        self._preparers = ThreadPoolExecutor(_PREPARERS, thread_name_prefix="memtune-prepare")
+        self._preparing = 0
+
+    # ---- asking -------------------------------------------------------------------------------------------------
 
     async def ask(self, asking: Asking, key: Key) -> Answer:
-        seat = await asyncio.to_thread(self.shelf.find, asking.model, key)
+        """The whole answer. Who does not wait for it any longer frees its place."""
+        async for said in self._events(asking, key, streams=False):
+            if isinstance(said, Answer):
+                return said
+        raise InputError("no answer came")
 
-        def answered() -> Answer:
-            return seat.model.ask(asking.question, memory=seat.memory is not None, raw=asking.raw, **asking.decode)  # type: ignore[call-overload,no-any-return]
+    def stream(self, asking: Asking, key: Key) -> AsyncIterator[Piece | Answer]:
+        """Pieces as they are said; the last item is the whole answer."""
+        return self._events(asking, key, streams=True)
 
-        async with self._one:
-            return await asyncio.to_thread(answered)
+    async def _events(self, asking: Asking, key: Key, *, streams: bool) -> AsyncIterator[Piece | Answer]:
+        loop, mail = asyncio.get_running_loop(), _Mailbox()
+        engine, answering, prepared = await loop.run_in_executor(self._preparers, self._prepare, asking, key)
+        if prepared.request is None:
+            answer = answering.report(prepared, None)
+            if streams:
+                yield Piece(answer.text)
+            yield answer
+            return
+        ticket = self._ticket(asking, prepared, mail.put, streams=streams)
+        engine.submit(ticket)
+        try:
+            while True:
+                event = await mail.get()
+                if isinstance(event, Exception):
+                    raise event
+                if isinstance(event, Piece):
+                    yield event
+                    continue
+                yield answering.report(prepared, event)
+                return
+        finally:
+            ticket.cancel()
 
-    async def stream(self, asking: Asking, key: Key) -> AsyncIterator[Piece | Answer]:
-        answer = await self.ask(asking, key)
-        yield Piece(answer.text)
-        yield answer
+    def ask_now(self, asking: Asking, key: Key) -> Answer:
+        """The same for one who may wait: a thread without an event loop."""
+        engine, answering, prepared = self._prepare(asking, key)
+        if prepared.request is None:
+            return answering.report(prepared, None)
+        mail: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        ticket = self._ticket(asking, prepared, mail.put, streams=False)
+        engine.submit(ticket)
+        try:
+            event = mail.get()
+        finally:
+            ticket.cancel()
+        if isinstance(event, Exception):
+            raise event
+        assert not isinstance(event, Piece)
+        return answering.report(prepared, event)
+
+    def _prepare(self, asking: Asking, key: Key) -> tuple[Engine, Answering, Prepared]:
+        """Find the model, route the question and gather its experts."""
+        seat = self.shelf.find(asking.model, key)
+        engine = self._engine(seat)
+        engine.require_room(self._preparing)
+        answering = seat.answering()
+        config = self._decoding(asking)
+        self._preparing += 1
+        try:
+            prepared = answering.prepare(
+                asking.question,
+                config,
+                memory=seat.memory is not None,
+                raw=asking.raw,
+                draw=asking.draw,
+                constraint=self._constraint(seat, asking),
+            )
+        finally:
+            self._preparing -= 1
+        return engine, answering, prepared
+
+    def _ticket(self, asking: Asking, prepared: Prepared, deliver: Callable[[Event], None], *, streams: bool) -> Ticket:
+        assert prepared.request is not None
+        return Ticket(prepared.request, self._decoding(asking), deliver, streams)
+
+    def _decoding(self, asking: Asking) -> DecodeConfig:
+        return decoding(self.config.decode, asking.decode)
+
+    def _constraint(self, seat: Seat, asking: Asking) -> Constraint | None:
+        return None
+
+    # ---- engines ------------------------------------------------------------------------------------------------
+
+    def _engine(self, seat: Seat) -> Engine:
+        """The engine of the seat's backbone, started when it is first needed."""
+        backbone = seat.model.backbone
+        with self._lock:
+            if id(backbone.model) not in self._engines:
+                kinds = list(seat.answering().kinds.values())
+                self._engines[id(backbone.model)] = Engine(backbone, kinds, self.config.serve)
+            return self._engines[id(backbone.model)]
+
+    def warm_up(self) -> None:
+        """Load the server's own model, so that the first question does not wait for it."""
+        self._engine(self.shelf.find("base"))
+
+    @property
+    def ready(self) -> bool:
+        engines = list(self._engines.values())
+        return bool(engines) and all(engine.alive for engine in engines)
+
+    def load(self) -> list[Load]:
+        """How busy each engine is."""
+        return [engine.load for engine in list(self._engines.values())]
+
+    # ---- embeddings ---------------------------------------------------------------------------------------------
+
+    async def embed(self, model: str, texts: Sequence[str], key: Key) -> list[list[float]]:
+        """A vector of length one for each text, by the encoder that the model's memory finds facts with."""
+        return await asyncio.get_running_loop().run_in_executor(self._preparers, self.embed_now, model, texts, key)
+
+    def embed_now(self, model: str, texts: Sequence[str], key: Key) -> list[list[float]]:
+        seat = self.shelf.find(model, key)
+        router = seat.answering().router
+        encoder = router.matcher.encoder if router is not None else make_encoder(self.config.router.encoder)
+        found: list[list[float]] = encoder.encode(list(texts)).tolist()
+        return found
+
+    def close(self) -> None:
+        self._preparers.shutdown(wait=True, cancel_futures=True)
+        for engine in self._engines.values():
+            engine.stop()
+
+
+class _Mailbox:
+    """From the engine's thread to a coroutine; what comes while the loop is busy comes together."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._held: deque[Event] = deque()
+        self._came = asyncio.Event()
+
+    def put(self, event: Event) -> None:
+        self._held.append(event)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._came.set)
+
+    async def get(self) -> Event:
+        while not self._held:
+            self._came.clear()
+            await self._came.wait()
+        return self._held.popleft()

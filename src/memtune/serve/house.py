@@ -30,11 +30,13 @@ class House:
         self.database = Database(data / "server.sqlite")
         self.keys = Keys(self.database)
         self.shelf = Shelf(data / "memories", self.config, load_backbone, model=model, aliases=aliases, named=memories)
-        self.desk = Desk(self.shelf)
+        self.desk = Desk(self.shelf, self.config)
 
     def start(self) -> None:
         """Begin to work: jobs that were broken off go on."""
+        self.desk.warm_up()
 
     def close(self) -> None:
+        self.desk.close()
         self.shelf.close()
         self.database.close()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from memtune.answering import Answering
 from memtune.config import DEFAULT_MODEL, Config
 from memtune.core.backbone import Backbone
 from memtune.errors import NotFound, UsageError
@@ -41,6 +42,10 @@ class Seat:
     name: str
     memory: str | None
     model: MemoryModel
+
+    def answering(self) -> Answering:
+        """What answers the next question."""
+        return self.model.answering(memory=self.memory is not None)
 
 
 class Shelf:
@@ -98,13 +103,24 @@ class Shelf:
         """What a model name stands for. A memory that is closed to the key is as if it were not there."""
         memory, _, at = name.partition("@")
         if not at and memory in (BASE, self.model, *self.aliases):
-            return Seat(name, None, MemoryModel(self.backbone(memory), config=self.config))
+            return self._base(name)
+        seat = self._seats.get(name)
+        if seat is not None and seat.memory is not None and (key is None or key.may_use(seat.memory)):
+            return seat
         if memory not in self.memories(key) or (at and not _AT.fullmatch(at)):
             raise UnknownModel(name, self.models(key))
         with self._lock:
             if name not in self._seats:
                 self._seats[name] = self._open(name, memory, at)
                 self._close_old()
+            return self._seats[name]
+
+    def _base(self, name: str) -> Seat:
+        """A model alone."""
+        backbone = self.backbone(name)
+        with self._lock:
+            if name not in self._seats:
+                self._seats[name] = Seat(name, None, MemoryModel(backbone, config=self.config))
             return self._seats[name]
 
     def _open(self, name: str, memory: str, at: str) -> Seat:

@@ -1,0 +1,272 @@
+"""One thread that decodes for all: requests join the batch while it runs, and leave it when they have ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from memtune.config import DecodeConfig, ServeConfig
+from memtune.core.backbone import Backbone
+from memtune.core.experts import Kind
+from memtune.core.generate import Decoder, Read, Request
+from memtune.core.reports import Scored
+from memtune.core.rows import Reply, Row, room_for
+from memtune.errors import MemtuneError
+from memtune.serve.prefixes import Prefixes
+
+log = logging.getLogger("memtune.serve")
+_GATHER_STEPS = 4
+"""Steps that a request may wait for others, so that their prompts are read together, while many decode."""
+_SLOWEST, _FASTEST = 60.0, 1.0
+
+
+class Busy(Exception):
+    """The queue is full. Come back after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the server is busy; try again in {seconds:.0f} s")
+        self.seconds = seconds
+
+
+class EngineFailed(MemtuneError):
+    """Decoding broke down; the requests that were under way are lost."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is said next."""
+
+    text: str
+    scores: tuple[Scored, ...] = ()
+
+
+Event = Piece | Reply | Exception
+"""A piece; at the end the whole reply, or why there is none."""
+
+
+@dataclass
+class Ticket:
+    """A request on its way. `deliver` is called in the engine's thread and must not wait."""
+
+    request: Request
+    config: DecodeConfig
+    deliver: Callable[[Event], None]
+    streams: bool = False
+    gone: bool = False
+    """Nobody waits for it any more."""
+    row: Row | None = None
+    told_at: float = 0.0
+    told: int = 0
+    """Tokens whose scores were told."""
+
+    def cancel(self) -> None:
+        self.gone = True
+
+
+@dataclass
+class Load:
+    """How busy the engine is, and what it has done since it began."""
+
+    waiting: int = 0
+    rows: int = 0
+    tokens: int = 0
+    steps: int = 0
+    prompts: int = 0
+    prefix_hits: int = 0
+    prefix_misses: int = 0
+    seconds_by_phase: dict[str, float] = field(
+        default_factory=lambda: {"reading": 0.0, "decoding": 0.0, "telling": 0.0}
+    )
+
+
+class Engine:
+    """The batch of one backbone."""
+
+    def __init__(self, backbone: Backbone, kinds: Sequence[Kind], config: ServeConfig) -> None:
+        self.backbone, self.kinds, self.config = backbone, kinds, config
+        self.load = Load()
+        self._prefixes = Prefixes(backbone, config.prefix_tokens, config.shortest_prefix)
+        self._waiting: deque[Ticket] = deque()
+        self._changed = threading.Condition()
+        self._running: Decoder | None = None
+        self._tickets: list[Ticket] = []
+        """Those of the running rows, in their order."""
+        self._since_join = 0
+        self._rate = 0.0
+        """Requests that end in a second, lately."""
+        self._ended_at = time.monotonic()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="memtune-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive() and not self._stopping
+
+    # ---- what others call ---------------------------------------------------------------------------------------
+
+    def require_room(self, coming: int = 0) -> None:
+        """Raise Busy where so many are on their way here that one more would wait too long."""
+        waiting = len(self._waiting) + coming
+        if waiting >= self.config.queue:
+            raise Busy(min(_SLOWEST, max(_FASTEST, waiting / self._rate if self._rate else _FASTEST)))
+
+    def submit(self, ticket: Ticket) -> None:
+        """Take a request; Busy where the queue is full."""
+        room_for(self.backbone, ticket.request.prompt)
+        self.require_room()
+        with self._changed:
+            if self._stopping:
+                raise Busy(_FASTEST)
+            self._waiting.append(ticket)
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End at once; who still waits is told so."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    # ---- the loop -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._waiting or self._running)
+            if self._stopping:
+                break
+            try:
+                self._turn()
+            except Exception as fault:  # whatever it is, the next requests are served
+                log.exception("decoding broke down")
+                self._fail(fault)
+        self._fail(EngineFailed("the server is ending"), everyone=True)
+
+    def _turn(self) -> None:
+        begin = time.perf_counter()
+        if self._may_join():
+            self._join(self._next())
+        joined = time.perf_counter()
+        if self._running is not None:
+            self._running.step()
+            self._since_join += 1
+            self.load.steps += 1
+            self.load.tokens += len(self._tickets)
+        stepped = time.perf_counter()
+        self._tell()
+        for name, seconds in zip(
+            self.load.seconds_by_phase, (joined - begin, stepped - joined, time.perf_counter() - stepped), strict=True
+        ):
+            self.load.seconds_by_phase[name] += seconds
+        self.load.waiting, self.load.rows = len(self._waiting), len(self._tickets)
+        self.load.prefix_hits, self.load.prefix_misses = self._prefixes.hits, self._prefixes.misses
+
+    def _may_join(self) -> bool:
+        """Reading a prompt holds up all that decode: where these are many, newcomers are read together."""
+        if not self._waiting:
+            return False
+        if self._running is None:
+            return True
+        free = self.config.rows - len(self._tickets)
+        if free <= 0 or not self._running.can_change:
+            return False
+        few = len(self._tickets) < self.config.rows // 4
+        return few or len(self._waiting) >= self.config.rows // 8 or self._since_join >= _GATHER_STEPS
+
+    def _next(self) -> dict[int, tuple[Read | None, list[Ticket]]]:
+        """Those who join now, by the beginning that their prompts share; no more than are read in one pass."""
+        groups: dict[int, tuple[Read | None, list[Ticket]]] = {}
+        taken = longest = 0
+        while self._waiting and len(self._tickets) + taken < self.config.rows:
+            ticket = self._waiting[0]
+            size = len(ticket.request.prompt.ids)
+            if taken and (taken + 1) * max(longest, size) > self.config.read_tokens:
+                break
+            self._waiting.popleft()
+            if ticket.gone:
+                continue
+            read = self._prefixes.of(ticket.request.prompt)
+            groups.setdefault(id(read), (read, []))[1].append(ticket)
+            taken, longest = taken + 1, max(longest, size - (len(read.ids) if read else 0))
+        return groups
+
+    def _join(self, groups: dict[int, tuple[Read | None, list[Ticket]]]) -> None:
+        self._since_join = 0
+        for read, tickets in groups.values():
+            requests, configs = [t.request for t in tickets], [t.config for t in tickets]
+            try:
+                new = Decoder(self.backbone, self.kinds, requests, configs, read=read)
+                new.step()
+            except Exception as fault:
+                log.exception("a prompt could not be read")
+                for ticket in tickets:
+                    ticket.deliver(fault)
+                continue
+            for ticket, row in zip(tickets, new.rows, strict=True):
+                ticket.row = row
+            self.load.prompts += len(tickets)
+            if self._running is None:
+                self._running = new
+            elif new.can_change:
+                self._running.absorb(new)
+            self._tickets += tickets
+
+    # ---- telling ------------------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        """Pieces that are due, and replies that are whole; who has ended leaves."""
+        now = time.monotonic()
+        gone = []
+        for n, ticket in enumerate(self._tickets):
+            assert ticket.row is not None
+            ended = bool(ticket.row.reply.finish)
+            if ticket.streams and not ticket.gone and (ended or 1000 * (now - ticket.told_at) >= self.config.flush_ms):
+                self._tell_piece(ticket, ticket.row, now)
+            if ended or ticket.gone:
+                gone.append(n)
+        if gone:
+            self._let_go(gone, now)
+
+    def _tell_piece(self, ticket: Ticket, row: Row, now: float) -> None:
+        text = row.news()
+        if text:
+            scores = tuple(row.reply.scores[ticket.told :])
+            ticket.told, ticket.told_at = len(row.reply.scores), now
+            ticket.deliver(Piece(text, scores))
+
+    def _let_go(self, gone: Sequence[int], now: float) -> None:
+        assert self._running is not None
+        ended = [self._tickets[n] for n in gone]
+        if len(gone) == len(self._tickets):
+            self._running, self._tickets = None, []
+        elif self._running.can_change:
+            for n in reversed(gone):
+                self._running.leave(n)
+                last = self._tickets.pop()
+                if n < len(self._tickets):
+                    self._tickets[n] = last
+            self._running.trim()
+        else:
+            return  # the batch keeps its rows until all have ended; they are told then
+        for ticket in ended:
+            if not ticket.gone and ticket.row is not None:
+                ticket.deliver(ticket.row.reply)
+        self._note_rate(len(ended), now)
+
+    def _note_rate(self, ended: int, now: float) -> None:
+        lately = ended / max(now - self._ended_at, 1e-3)
+        self._rate, self._ended_at = 0.9 * self._rate + 0.1 * lately if self._rate else lately, now
+
+    def _fail(self, fault: Exception, *, everyone: bool = False) -> None:
+        lost, self._tickets, self._running = self._tickets, [], None
+        if everyone:
+            lost = lost + list(self._waiting)
+            self._waiting.clear()
+        said = fault if isinstance(fault, MemtuneError) else EngineFailed("the answer broke off; please ask again")
+        for ticket in lost:
+            ticket.deliver(said)
