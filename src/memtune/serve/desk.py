@@ -6,15 +6,14 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from memtune.answering import Answering, Prepared, Question
 from memtune.config import Config, DecodeConfig
-from memtune.core.constraint import Constraint
 from memtune.core.reports import Answer
 from memtune.errors import InputError
 from memtune.model import decoding
@@ -51,8 +50,9 @@ class Desk:
         self.shelf, self.config = shelf, config
         self._engines: dict[int, Engine] = {}
         self._lock = threading.Lock()
+        self._on_the_way = 0
+        """Requests that are being routed, or wait for that."""
         self._preparers = ThreadPoolExecutor(_PREPARERS, thread_name_prefix="memtune-prepare")
-        self._preparing = 0
 
     # ---- asking -------------------------------------------------------------------------------------------------
 
@@ -69,7 +69,10 @@ class Desk:
 
     async def _events(self, asking: Asking, key: Key, *, streams: bool) -> AsyncIterator[Piece | Answer]:
         loop, mail = asyncio.get_running_loop(), _Mailbox()
-        engine, answering, prepared = await loop.run_in_executor(self._preparers, self._prepare, asking, key)
+        with self._coming():
+            if self._on_the_way > self.config.serve.queue:
+                raise Busy(1.0)
+            engine, answering, prepared = await loop.run_in_executor(self._preparers, self._prepare, asking, key)
         if prepared.request is None:
             answer = answering.report(prepared, None)
             if streams:
@@ -93,7 +96,8 @@ class Desk:
 
     def ask_now(self, asking: Asking, key: Key) -> Answer:
         """The same for one who may wait: a thread without an event loop."""
-        engine, answering, prepared = self._prepare(asking, key)
+        with self._coming():
+            engine, answering, prepared = self._prepare(asking, key)
         if prepared.request is None:
             return answering.report(prepared, None)
         mail: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -108,25 +112,31 @@ class Desk:
         assert not isinstance(event, Piece)
         return answering.report(prepared, event)
 
+    @contextmanager
+    def _coming(self) -> Iterator[None]:
+        with self._lock:
+            self._on_the_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._on_the_way -= 1
+
     def _prepare(self, asking: Asking, key: Key) -> tuple[Engine, Answering, Prepared]:
         """Find the model, route the question and gather its experts."""
         seat = self.shelf.find(asking.model, key)
         engine = self._engine(seat)
-        engine.require_room(self._preparing)
+        engine.require_room()
         answering = seat.answering()
         config = self._decoding(asking)
-        self._preparing += 1
-        try:
-            prepared = answering.prepare(
-                asking.question,
-                config,
-                memory=seat.memory is not None,
-                raw=asking.raw,
-                draw=asking.draw,
-                constraint=self._constraint(seat, asking),
-            )
-        finally:
-            self._preparing -= 1
+        prepared = answering.prepare(
+            asking.question,
+            config,
+            memory=seat.memory is not None,
+            raw=asking.raw,
+            draw=asking.draw,
+            schema=asking.schema,
+        )
         return engine, answering, prepared
 
     def _ticket(self, asking: Asking, prepared: Prepared, deliver: Callable[[Event], None], *, streams: bool) -> Ticket:
@@ -136,9 +146,6 @@ class Desk:
     def _decoding(self, asking: Asking) -> DecodeConfig:
         return decoding(self.config.decode, asking.decode)
 
-    def _constraint(self, seat: Seat, asking: Asking) -> Constraint | None:
-        return None
-
     # ---- engines ------------------------------------------------------------------------------------------------
 
     def _engine(self, seat: Seat) -> Engine:
@@ -147,7 +154,7 @@ class Desk:
         with self._lock:
             if id(backbone.model) not in self._engines:
                 kinds = list(seat.answering().kinds.values())
-                self._engines[id(backbone.model)] = Engine(backbone, kinds, self.config.serve)
+                self._engines[id(backbone.model)] = Engine(backbone, kinds, self.config.serve, lambda: self._on_the_way)
             return self._engines[id(backbone.model)]
 
     def warm_up(self) -> None:

@@ -19,8 +19,8 @@ from memtune.errors import MemtuneError
 from memtune.serve.prefixes import Prefixes
 
 log = logging.getLogger("memtune.serve")
-_GATHER_STEPS = 4
-"""Steps that a request may wait for others, so that their prompts are read together, while many decode."""
+_GATHER_SECONDS = 0.1
+"""How long a request may wait for others that are on their way, so that their prompts are read together."""
 _SLOWEST, _FASTEST = 60.0, 1.0
 
 
@@ -56,6 +56,7 @@ class Ticket:
     config: DecodeConfig
     deliver: Callable[[Event], None]
     streams: bool = False
+    since: float = field(default_factory=time.monotonic)
     gone: bool = False
     """Nobody waits for it any more."""
     row: Row | None = None
@@ -86,8 +87,11 @@ class Load:
 class Engine:
     """The batch of one backbone."""
 
-    def __init__(self, backbone: Backbone, kinds: Sequence[Kind], config: ServeConfig) -> None:
-        self.backbone, self.kinds, self.config = backbone, kinds, config
+    def __init__(
+        self, backbone: Backbone, kinds: Sequence[Kind], config: ServeConfig, coming: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`coming`: how many requests are being routed and will be here in a moment."""
+        self.backbone, self.kinds, self.config, self._coming = backbone, kinds, config, coming
         self.load = Load()
         self._prefixes = Prefixes(backbone, config.prefix_tokens, config.shortest_prefix)
         self._waiting: deque[Ticket] = deque()
@@ -95,7 +99,6 @@ class Engine:
         self._running: Decoder | None = None
         self._tickets: list[Ticket] = []
         """Those of the running rows, in their order."""
-        self._since_join = 0
         self._rate = 0.0
         """Requests that end in a second, lately."""
         self._ended_at = time.monotonic()
@@ -109,9 +112,9 @@ class Engine:
 
     # ---- what others call ---------------------------------------------------------------------------------------
 
-    def require_room(self, coming: int = 0) -> None:
+    def require_room(self) -> None:
         """Raise Busy where so many are on their way here that one more would wait too long."""
-        waiting = len(self._waiting) + coming
+        waiting = len(self._waiting) + self._coming()
         if waiting >= self.config.queue:
             raise Busy(min(_SLOWEST, max(_FASTEST, waiting / self._rate if self._rate else _FASTEST)))
 
@@ -138,6 +141,8 @@ class Engine:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping or self._waiting or self._running)
+                if self._running is None and not self._may_join():
+                    self._changed.wait(_GATHER_SECONDS / 10)
             if self._stopping:
                 break
             try:
@@ -154,7 +159,6 @@ class Engine:
         joined = time.perf_counter()
         if self._running is not None:
             self._running.step()
-            self._since_join += 1
             self.load.steps += 1
             self.load.tokens += len(self._tickets)
         stepped = time.perf_counter()
@@ -167,16 +171,18 @@ class Engine:
         self.load.prefix_hits, self.load.prefix_misses = self._prefixes.hits, self._prefixes.misses
 
     def _may_join(self) -> bool:
-        """Reading a prompt holds up all that decode: where these are many, newcomers are read together."""
-        if not self._waiting:
+        """Reading a prompt holds up all that decode, so newcomers are read together where that is worth while."""
+        room = self.config.rows - len(self._tickets)
+        if not self._waiting or room <= 0 or (self._running is not None and not self._running.can_change):
             return False
-        if self._running is None:
-            return True
-        free = self.config.rows - len(self._tickets)
-        if free <= 0 or not self._running.can_change:
+        return not self._worth_waiting(room)
+
+    def _worth_waiting(self, room: int) -> bool:
+        """Whether others come in a moment, or few wait where many decode."""
+        if len(self._waiting) >= min(room, self.config.rows // 2):
             return False
-        few = len(self._tickets) < self.config.rows // 4
-        return few or len(self._waiting) >= self.config.rows // 8 or self._since_join >= _GATHER_STEPS
+        more_come = self._coming() > 0 or 8 * len(self._waiting) < len(self._tickets)
+        return more_come and time.monotonic() - self._waiting[0].since < _GATHER_SECONDS
 
     def _next(self) -> dict[int, tuple[Read | None, list[Ticket]]]:
         """Those who join now, by the beginning that their prompts share; no more than are read in one pass."""
@@ -196,7 +202,6 @@ class Engine:
         return groups
 
     def _join(self, groups: dict[int, tuple[Read | None, list[Ticket]]]) -> None:
-        self._since_join = 0
         for read, tickets in groups.values():
             requests, configs = [t.request for t in tickets], [t.config for t in tickets]
             try:
