@@ -23,12 +23,14 @@ def write(backbone: Backbone, kind: KeyValue, facts: list[Fact]) -> list[Expert]
 
 @torch.inference_mode()
 def reference(backbone: Backbone, texts: list[str], prompt: list[int], first: int) -> torch.Tensor:
-    """Logits after the prompt when each text stands at negative positions, alone, seen from one token of it on."""
+    """Logits after the prompt when each text stands alone before its last turn, seen from one token of it on."""
+    before = first - backbone.opening
+    by = before - before % 8
     ids, positions, segments, kept = [], [], [], []
     opening = backbone.tokenizer("<|user|>\n", add_special_tokens=False)["input_ids"]
     for n, text in enumerate(texts, 1):
         row = opening + backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
-        ids, positions, segments = ids + row, positions + list(range(-len(row), 0)), segments + [n] * len(row)
+        ids, positions, segments = ids + row, positions + list(range(by - len(row), by)), segments + [n] * len(row)
         kept += [False] * len(opening) + [True] * (len(row) - len(opening))
     start = len(ids)
     ids, positions = ids + prompt, positions + list(range(len(prompt)))

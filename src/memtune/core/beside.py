@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert
 from memtune.core.prompts import Prompt
 from memtune.core.recital import move_last
+from memtune.core.turning import Turning
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class SideBySide:
     ) -> None:
         self.backbone = backbone
         fired = [i for i, chosen in enumerate(experts) if chosen]
-        held = [[entries(expert) for expert in experts[i]] for i in fired]
+        held = [_moved(backbone, prompts[i], [entries(expert) for expert in experts[i]]) for i in fired]
         reach = [len(prompts[i].ids) - prompts[i].asked_from for i in fired]
         self.facts = gathered(backbone, fired, held, reach) if fired else None
         self._place = {row: place for place, row in enumerate(fired)}
@@ -90,6 +91,13 @@ class SideBySide:
 
     def finished(self, row: int) -> bool:
         return False
+
+
+def _moved(backbone: Backbone, prompt: Prompt, held: list[Entries]) -> list[Entries]:
+    """A prompt's facts, as near to its last turn as they are to one that nothing stands before."""
+    before = prompt.asked_from - backbone.opening
+    turning = Turning.of(backbone) if before > 0 else None
+    return [replace(part, keys=turning.near(part.keys, before)) for part in held] if turning is not None else held
 
 
 def gathered(
