@@ -13,24 +13,28 @@ from typing import Any
 from memtune.asked import note as note_asked
 from memtune.config import Config, DecodeConfig
 from memtune.core.backbone import Backbone
-from memtune.core.constraint import Constraint
 from memtune.core.experts import Expert, Kind
 from memtune.core.generate import Decoder, Reply, Request, decode, pieces
 from memtune.core.kinds import KINDS
 from memtune.core.prompts import Message, Prompt
 from memtune.core.reports import Answer, Used, UsedSkill
 from memtune.errors import InputError, UnknownFact, UsageError
-from memtune.gaps import fits, names_key, open_field
+from memtune.gaps import FieldFacts, Told, fits, names_key, open_field
 from memtune.inbox import Inbox, Why
-from memtune.residents import Residents
+from memtune.residents import Residents, Views
 from memtune.router.route import Owner, Proposal, Route
 from memtune.router.router import Router
 from memtune.router.wishes import own_form
 from memtune.store import Manifest, MemoryFolder, Segment
+from memtune.structured import Constraints, Filling
 
 Question = str | Sequence[Message]
+Schema = Mapping[str, Any]
 _MOST_RIVALS = 4
 """Facts that are named when it is asked which is meant."""
+_NONE: frozenset[str] = frozenset()
+_FIELD = "field"
+"""Stands for a kind where an answer is said in the field of a form, as it is stored."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class _Asked:
     """Facts that its reply comes to use."""
     skills: tuple[UsedSkill, ...] = ()
     """Skills under which its reply is written."""
+    hidden: frozenset[str] = _NONE
+    """Groups of facts that are to it as if they were not there."""
+    schema: Schema | None = None
+    """What its reply follows."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ class Answering:
         self._lock = threading.RLock()
         """Held while a question is routed and its experts are gathered: both come from one version."""
         self._residents = Residents(folder, self.kinds)
+        self._views = Views(router, self._residents, self._knows) if router is not None else None
 
     @contextmanager
     def moving(self, manifest: Manifest) -> Iterator[None]:
@@ -110,11 +119,20 @@ class Answering:
     # ---- phases -------------------------------------------------------------------------------------------------
 
     def ask(
-        self, questions: Sequence[Question], config: DecodeConfig, *, memory: bool, raw: bool, proof: bool = False
+        self,
+        questions: Sequence[Question],
+        config: DecodeConfig,
+        *,
+        memory: bool,
+        raw: bool,
+        proof: bool = False,
+        hidden: frozenset[str] = _NONE,
+        schema: Schema | None = None,
     ) -> list[Answer]:
         """Answers in the order of the questions. `proof`: facts are shown to be recalled, also those whose time has not
-        come; else what stays unanswered may go into the inbox."""
-        asked = self._begin(questions, memory=memory, raw=raw, proof=proof)
+        come; else what stays unanswered may go into the inbox. `hidden`: groups whose facts are as if they were not
+        there; `schema`: what the replies follow."""
+        asked = self._begin(questions, memory=memory, raw=raw, proof=proof, hidden=hidden, schema=schema)
         answers = {i: said for i, a in enumerate(asked) if (said := self._instead(a, config, memory))}
         live = sorted((i for i in range(len(asked)) if i not in answers), key=lambda i: len(asked[i].prompt.ids))
         for start in range(0, len(live), config.batch_size):
@@ -126,9 +144,18 @@ class Answering:
             self._note_use(asked, [answers[i] for i in range(len(asked))])
         return [answers[i] for i in range(len(asked))]
 
-    def stream(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> Iterator[str | Answer]:
+    def stream(
+        self,
+        question: Question,
+        config: DecodeConfig,
+        *,
+        memory: bool,
+        raw: bool,
+        hidden: frozenset[str] = _NONE,
+        schema: Schema | None = None,
+    ) -> Iterator[str | Answer]:
         """Pieces of the reply as they are said, and the whole answer at the end."""
-        (asked,) = self._begin([question], memory=memory, raw=raw)
+        (asked,) = self._begin([question], memory=memory, raw=raw, hidden=hidden, schema=schema)
         answer = self._instead(asked, config, memory)
         if answer is not None:
             yield answer.text
@@ -148,14 +175,15 @@ class Answering:
         memory: bool,
         raw: bool,
         draw: int = 0,
-        constraint: Constraint | None = None,
+        schema: Schema | None = None,
+        hidden: frozenset[str] = _NONE,
     ) -> Prepared:
         """A question with its experts, for one who decodes it beside others. `draw`: which of several replies to it."""
-        (asked,) = self._begin([question], memory=memory, raw=raw)
+        (asked,) = self._begin([question], memory=memory, raw=raw, hidden=hidden, schema=schema)
         asked.draw = draw
-        if constraint is None and (answer := self._instead(asked, config, memory)):
+        if answer := self._instead(asked, config, memory):
             return Prepared(asked, answer=answer)
-        return Prepared(asked, replace(self._request(asked, config, memory), constraint=constraint))
+        return Prepared(asked, self._request(asked, config, memory))
 
     def report(self, prepared: Prepared, reply: Reply | None) -> Answer:
         """The answer that a reply gives; None: it was answered already."""
@@ -167,9 +195,11 @@ class Answering:
             self._note_use([prepared.asked], [answer])
         return answer
 
-    def reply(self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool) -> tuple[Reply, list[str]]:
+    def reply(
+        self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool, hidden: frozenset[str] = _NONE
+    ) -> tuple[Reply, list[str]]:
         """What is decoded, with the logits of every step, and the facts that acted."""
-        (asked,) = self._begin([question], memory=memory, raw=raw)
+        (asked,) = self._begin([question], memory=memory, raw=raw, hidden=hidden)
         request = self._request(asked, config, memory)
         (reply,) = decode(self.backbone, self._acting(memory), [request], config, keep_logits=True)
         return reply, [*(use.id for use in asked.used), *(f"skill {skill.name}" for skill in asked.skills)]
@@ -179,12 +209,22 @@ class Answering:
         (asked,) = self._begin([question], memory=memory, raw=raw)
         return self._request(asked, self.config.decode, memory)
 
-    def _begin(self, questions: Sequence[Question], *, memory: bool, raw: bool, proof: bool = False) -> list[_Asked]:
+    def _begin(
+        self,
+        questions: Sequence[Question],
+        *,
+        memory: bool,
+        raw: bool,
+        proof: bool = False,
+        hidden: frozenset[str] = _NONE,
+        schema: Schema | None = None,
+    ) -> list[_Asked]:
         prompts = [self.prompt(q, raw=raw) for q in questions]
         before: Counter[tuple[int, ...]] = Counter()
         asked = []
         for question, prompt in zip(questions, prompts, strict=True):
-            asked.append(_Asked(question, prompt, Route(), before[prompt.ids], self._version))
+            one = _Asked(question, prompt, Route(), before[prompt.ids], self._version, hidden=hidden, schema=schema)
+            asked.append(one)
             if memory and self.folder is not None:
                 self._route(asked[-1], proof)
             before[prompt.ids] += 1
@@ -192,7 +232,7 @@ class Answering:
 
     def _route(self, asked: _Asked, proof: bool) -> None:
         with self._lock:
-            asked.version, asked.route = self._version, self.route(asked.question)
+            asked.version, asked.route = self._version, self.route(asked.question, asked.hidden)
             confirmed = [p for p in asked.route.confirmed if proof or self.in_force(p.owner)]
             asked.chosen = [p for p in confirmed if self._can_serve(p)]
             asked.skills = self._opened(asked)
@@ -213,10 +253,19 @@ class Answering:
         messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
         return self.backbone.template.render(messages)
 
-    def route(self, question: Question) -> Route:
+    def route(self, question: Question, hidden: frozenset[str] = _NONE) -> Route:
         """The facts that a question, or the last message of a chat, asks for."""
+        router = self._router_for(hidden)
+        return router.route(question) if isinstance(question, str) else router.route_chat(question)
+
+    def _router_for(self, hidden: frozenset[str]) -> Router:
+        """The router of those to whom these groups of facts are hidden."""
         assert self.router is not None
-        return self.router.route(question) if isinstance(question, str) else self.router.route_chat(question)
+        assert self._views is not None
+        if not hidden:
+            return self.router
+        with self._lock:
+            return self._views.of(hidden)
 
     def _can_serve(self, proposal: Proposal) -> bool:
         """A fact that may only be used, not recited, needs an expert that knows it."""
@@ -241,9 +290,11 @@ class Answering:
         return not own_form(_last_said(asked.question)) or own_form(held.question)
 
     def _gather(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Request:
+        if asked.schema is not None:
+            return self._gather_form(asked, asked.schema, config, memory)
         experts: dict[str, list[Expert]] = {}
         for proposal in asked.chosen:
-            for name, expert in self._use(asked, proposal, only_reciting=False).items():
+            for name, expert in self._use(asked, proposal).items():
                 experts.setdefault(name, []).append(expert)
         if not memory or not config.reroute or self.folder is None:
             return Request(asked.prompt, self._with_skills(experts, asked), draw=asked.draw)
@@ -251,7 +302,7 @@ class Answering:
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
             with self._lock:
                 found = self._gap(asked, said) if asked.version == self._version else None
-                reciting = self._use(asked, found, only_reciting=True) if found and self.in_force(found.owner) else {}
+                reciting = self._use(asked, found, recited=True) if found and self.in_force(found.owner) else {}
             return {name: [expert] for name, expert in reciting.items()}
 
         at_once = {} if experts else find_gap(asked.prompt.tail)
@@ -259,6 +310,40 @@ class Answering:
             asked.skills = ()
             return Request(asked.prompt, at_once, find_gap, end=False, draw=asked.draw)
         return Request(asked.prompt, self._with_skills(experts, asked), find_gap, draw=asked.draw)
+
+    def _gather_form(self, asked: _Asked, schema: Schema, config: DecodeConfig, memory: bool) -> Request:
+        """A reply that follows a schema: what knows stands beside the prompt, what recites is said in its field."""
+        experts: dict[str, list[Expert]] = {}
+        for proposal in asked.chosen:
+            for name, expert in self._use(asked, proposal, recited=False).items():
+                experts.setdefault(name, []).append(expert)
+        constraint = Constraints.of(self.backbone).make(
+            schema,
+            most=min(self.backbone.context - len(asked.prompt.ids), config.max_new_tokens),
+            find=self._field_facts(asked, schema, config) if memory and self.folder is not None else None,
+        )
+        return Request(asked.prompt, self._with_skills(experts, asked), draw=asked.draw, constraint=constraint)
+
+    def _field_facts(self, asked: _Asked, schema: Schema, config: DecodeConfig) -> FieldFacts:
+        text = _last_said(asked.question)
+        recited = [told for p in asked.chosen if p.recite and (told := self._tell(asked, p))]
+
+        def named(name: str) -> Told | None:
+            with self._lock:
+                if not config.reroute or asked.version != self._version:
+                    return None
+                found = self._router_for(asked.hidden).route_gap(text, name)
+                return self._tell(asked, found) if found and self.in_force(found.owner) else None
+
+        return FieldFacts(Constraints.of(self.backbone).form(schema), recited, named)
+
+    def _tell(self, asked: _Asked, proposal: Proposal) -> Told | None:
+        """A fact for a field; it is noted as used when it is said there."""
+        with suppress(UnknownFact):
+            held = self._residents.fact(proposal.owner)
+            use = _Use(proposal, held.id, held.source, (_FIELD,))
+            return Told(held.id, held.question, Filling(held.answer, lambda: asked.used.append(use)))
+        return None
 
     def _with_skills(self, experts: Mapping[str, Sequence[Expert]], asked: _Asked) -> Mapping[str, Sequence[Expert]]:
         """The facts' experts, and behind them those of the skills that act."""
@@ -268,13 +353,14 @@ class Answering:
                 joined.setdefault(name, []).append(expert)
         return joined
 
-    def _use(self, asked: _Asked, proposal: Proposal, *, only_reciting: bool) -> dict[str, Expert]:
-        """The experts of a fact that act in this reply, noted as used; none where it was forgotten meanwhile."""
+    def _use(self, asked: _Asked, proposal: Proposal, *, recited: bool | None = None) -> dict[str, Expert]:
+        """The experts of a fact that act in this reply, noted as used; none where it was forgotten meanwhile.
+        `recited`: whether those that recite act or those that know; None: as the question wants it."""
         try:
             held = self._residents.fact(proposal.owner)
         except UnknownFact:
             return {}
-        recited = only_reciting or self._is_recited(asked, proposal)
+        recited = self._is_recited(asked, proposal) if recited is None else recited
         acting = {name: expert for name, expert in held.experts.items() if self.kinds[name].recites == recited}
         if acting:
             asked.used.append(_Use(proposal, held.id, held.source, tuple(acting)))
@@ -287,7 +373,7 @@ class Answering:
         if name is None or self.router is None:
             return None
         text = _last_said(asked.question)
-        found = self.router.route_gap(text, name)
+        found = self._router_for(asked.hidden).route_gap(text, name)
         if not asked.chosen:
             return found
         if found is None and len(asked.chosen) == 1 and asked.chosen[0].recite and names_key(text, name):
@@ -325,7 +411,7 @@ class Answering:
 
     def _instead(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Answer | None:
         """What is said without asking the model: that the memory does not know, or which fact could be meant."""
-        if not memory or asked.chosen or asked.skills:
+        if not memory or asked.chosen or asked.skills or self._is_told_by_fields(asked, config):
             return None
         if config.unknown == "abstain":
             return self._without_model(asked, config.abstention, abstained=True)
@@ -335,6 +421,11 @@ class Answering:
         *others, last = (f"“{question.rstrip(' ?.!')}”" for question in rivals.values())
         sentence = config.clarification.replace("{questions}", f"{', '.join(others)} or {last}")
         return self._without_model(asked, sentence, clarifies=tuple(rivals))
+
+    def _is_told_by_fields(self, asked: _Asked, config: DecodeConfig) -> bool:
+        """Whether the reply follows a form, and fields of it name facts."""
+        looked = config.unknown != "base" and asked.schema is not None and self.folder is not None
+        return looked and self._field_facts(asked, asked.schema or {}, config).any_named
 
     def _without_model(self, asked: _Asked, text: str, **marked: Any) -> Answer:
         return Answer(text, version=asked.version, prompt_tokens=len(asked.prompt.ids), **marked)
@@ -378,9 +469,13 @@ class Answering:
         if self.config.consolidate.count_asked and any(answer.facts for answer in answers):
             note_asked(self.folder.path, (fact.id for answer in answers for fact in answer.facts))
         for one, answer in zip(asked, answers, strict=True):
-            if not answer.fired and not answer.skills and one.route.asked:
+            if not answer.fired and not answer.skills and one.route.asked and not self._is_kept_from(one):
                 why: Why = "abstained" if answer.abstained else "clarified" if answer.clarifies else "base"
                 self.inbox.keep(one.route.in_short, why)
+
+    def _is_kept_from(self, asked: _Asked) -> bool:
+        """Whether a question goes unanswered only because facts are hidden: the owner has nothing to teach there."""
+        return self.config.inbox.keep and bool(asked.hidden) and bool(self.route(asked.question).confirmed)
 
 
 def _both(kinds: str, others: str) -> str:

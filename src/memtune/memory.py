@@ -388,9 +388,9 @@ class Memory:
     ) -> list[Answer]:
         return self.serving().ask(questions, decode, memory=memory, raw=raw)
 
-    def explain(self, question: Question) -> dict[str, Any]:
+    def explain(self, question: Question, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
         """What the router saw, proposed and confirmed, and why or why not."""
-        return explanation(self.serving().route(question), self.answering)
+        return explanation(self.serving().route(question, hidden), self.answering)
 
     def facts(self, where: Mapping[str, str] | None = None, *, limit: int | None = None) -> Iterator[Fact]:
         return self.folder.facts(where, limit=limit)

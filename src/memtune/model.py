@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +36,7 @@ from memtune.skills import Skills
 from memtune.store import MemoryFolder
 from memtune.store.accounts import Purged
 from memtune.store.regroup import Regrouped
+from memtune.structured import schema_of
 from memtune.survey import survey
 from memtune.versions import Versions
 
@@ -301,36 +302,100 @@ class MemoryModel(Versions):
     # ---- asking -------------------------------------------------------------------------------------------------
 
     @overload
-    def ask(self, question: str, *, memory: bool = ..., raw: bool = ..., **decode: Any) -> Answer: ...
-    @overload
-    def ask(self, question: list[str], *, memory: bool = ..., raw: bool = ..., **decode: Any) -> list[Answer]: ...
-    @overload
-    def ask(self, question: list[dict[str, str]], *, memory: bool = ..., raw: bool = ..., **decode: Any) -> Answer: ...
+    def ask(
+        self,
+        question: str,
+        *,
+        memory: bool = ...,
+        raw: bool = ...,
+        hidden: Collection[str] = ...,
+        schema: Any = ...,
+        **decode: Any,
+    ) -> Answer: ...
     @overload
     def ask(
-        self, question: list[list[dict[str, str]]], *, memory: bool = ..., raw: bool = ..., **decode: Any
+        self,
+        question: list[str],
+        *,
+        memory: bool = ...,
+        raw: bool = ...,
+        hidden: Collection[str] = ...,
+        schema: Any = ...,
+        **decode: Any,
     ) -> list[Answer]: ...
-    def ask(self, question: Any, *, memory: bool = True, raw: bool = False, **decode: Any) -> Answer | list[Answer]:
+    @overload
+    def ask(
+        self,
+        question: list[dict[str, str]],
+        *,
+        memory: bool = ...,
+        raw: bool = ...,
+        hidden: Collection[str] = ...,
+        schema: Any = ...,
+        **decode: Any,
+    ) -> Answer: ...
+    @overload
+    def ask(
+        self,
+        question: list[list[dict[str, str]]],
+        *,
+        memory: bool = ...,
+        raw: bool = ...,
+        hidden: Collection[str] = ...,
+        schema: Any = ...,
+        **decode: Any,
+    ) -> list[Answer]: ...
+    def ask(
+        self,
+        question: Any,
+        *,
+        memory: bool = True,
+        raw: bool = False,
+        hidden: Collection[str] = (),
+        schema: Any = None,
+        **decode: Any,
+    ) -> Answer | list[Answer]:
         """Answer one question, a chat given as a list of messages, or a list of either, side by side.
 
+        `hidden`: groups whose facts are as if they were not in the memory.
+        `schema`: what the answers follow, a JSON schema or the short form `{"price": "int"}`; see docs/structured.md.
         `decode` takes the fields of `DecodeConfig`: temperature, top_p, seed, stop, max_new_tokens, unknown, …
         """
         question = question if isinstance(question, str) else list(question)
         many = not isinstance(question, str) and not any(isinstance(q, Mapping) for q in question)
         answers = self.answering(memory).ask(
-            list(question) if many else [question], self._decoding(decode), memory=memory, raw=raw
+            list(question) if many else [question],
+            self._decoding(decode),
+            memory=memory,
+            raw=raw,
+            hidden=_groups(hidden),
+            schema=None if schema is None else schema_of(schema),
         )
         return answers if many else answers[0]
 
     def stream(
-        self, question: str | Sequence[Message], *, memory: bool = True, raw: bool = False, **decode: Any
+        self,
+        question: str | Sequence[Message],
+        *,
+        memory: bool = True,
+        raw: bool = False,
+        hidden: Collection[str] = (),
+        schema: Any = None,
+        **decode: Any,
     ) -> Iterator[str | Answer]:
         """Pieces of the answer as they are said; the last item is the whole `Answer`."""
-        return self.answering(memory).stream(question, self._decoding(decode), memory=memory, raw=raw)
+        return self.answering(memory).stream(
+            question,
+            self._decoding(decode),
+            memory=memory,
+            raw=raw,
+            hidden=_groups(hidden),
+            schema=None if schema is None else schema_of(schema),
+        )
 
-    def explain(self, question: str | Sequence[Message]) -> Explanation:
+    def explain(self, question: str | Sequence[Message], *, hidden: Collection[str] = ()) -> Explanation:
         """What the router saw, proposed and confirmed, and why or why not."""
-        return Explanation(self.memory.explain(question))
+        return Explanation(self.memory.explain(question, _groups(hidden)))
 
     def answering(self, memory: bool = True) -> Answering:
         """What answers the next question: with the memory at its newest version, or the model alone."""
@@ -364,6 +429,13 @@ def decoding(config: DecodeConfig, given: Mapping[str, Any]) -> DecodeConfig:
     if "stop" in given:
         given = {**given, "stop": tuple(given["stop"])}
     return replace(config, **given)
+
+
+def _groups(names: Collection[str]) -> frozenset[str]:
+    """Names of groups. One text would be taken for its letters, and hide nothing."""
+    if isinstance(names, str):
+        raise UsageError("hidden groups are a list of names, not one text", hint=f"hidden=({names!r},)")
+    return frozenset(names)
 
 
 def _backbone(model: Any, tokenizer: Any, device: str | None, dtype: str | None) -> Backbone:

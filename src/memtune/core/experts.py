@@ -7,11 +7,12 @@ dict a fact (`write`), shows that they work (`prove`), and makes of the experts 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -109,6 +110,22 @@ class Kind(Protocol):
         ends: Sequence[bool],
     ) -> Action:
         """The experts that each prompt of a batch needs, ready to act. `ends`: the reply ends with its last answer."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A kind that tells how the batch went that it has proved last."""
+
+    loss: float | None
+    margin: float | None
+    """The least lead of an answer token among the facts that were proved."""
+
+
+def least_lead(worst: Tensor, short: Tensor) -> float | None:
+    """The least lead among facts that do not fall short. `worst`: of each fact, the largest negative lead."""
+    proved = worst[~short]
+    lead = -float(proved.max()) if len(proved) else math.inf
+    return lead if math.isfinite(lead) else None
 
 
 def stack(written: Sequence[Tensors]) -> dict[str, Tensor]:

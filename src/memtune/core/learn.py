@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memtune.config import LearnConfig
 from memtune.core.backbone import Backbone
-from memtune.core.experts import Batch, Kind, batches_by_length, stack
+from memtune.core.experts import Batch, Kind, Telling, batches_by_length, stack
 from memtune.core.facts import Fact
 from memtune.core.prompts import Prompt
 from memtune.core.reports import Failed
@@ -26,6 +26,10 @@ class Lot:
     failed: list[Failed] = field(default_factory=list)
     read_seconds: float = 0.0
     """One plain pass over the same tokens in the same batches, where that was measured."""
+    loss: float | None = None
+    """The mean over its batches, where a kind learns by gradients."""
+    margin: float | None = None
+    """By how much, at least, the answer tokens of what was proved lead all others, where a kind can tell."""
 
 
 class Learner:
@@ -40,6 +44,7 @@ class Learner:
         prompts, answers = self._spell(facts)
         kept = [i for i, fact in enumerate(facts) if self._fits(fact, prompts[i], answers[i], lot)]
         written: dict[int, dict[str, dict[str, Tensor]]] = {}
+        losses, margins = list[float](), list[float]()
         lengths = [len(prompts[i].ids) + len(answers[i] or ()) for i in kept]
         for chosen in batches_by_length(lengths, self.config.batch_tokens):
             part = [kept[c] for c in chosen]
@@ -51,6 +56,9 @@ class Learner:
                     [facts[i] for i in part], [prompts[i] for i in part], [answers[i] or () for i in part], rows
                 )
                 self._write(batch, part, written, lot)
+            losses += [kind.loss for kind in self.kinds if isinstance(kind, Telling) and kind.loss is not None]
+            margins += [kind.margin for kind in self.kinds if isinstance(kind, Telling) and kind.margin is not None]
+        lot.loss, lot.margin = (sum(losses) / len(losses) if losses else None), min(margins, default=None)
         proved = sorted(written)
         lot.facts = [facts[i] for i in proved]
         lot.rooms = {kind.name: stack([written[i][kind.name] for i in proved]) for kind in self.kinds} if proved else {}

@@ -38,6 +38,8 @@ class Index:
         self._keys, self._alive = Column(np.int64), Column(np.bool_)
         self._gone = 0
         self._living: Living | None = None
+        self.state = 0
+        """Another number whenever a place may hold something else than before."""
 
     def __len__(self) -> int:
         return len(self._keys) - self._gone
@@ -64,6 +66,7 @@ class Index:
         self._keys.append(keys)
         self._alive.append(np.ones(len(keys), np.bool_))
         self._living = None
+        self.state += 1
         self._settle()
 
     def expect(self, keys: int, sample: NDArray[Any]) -> None:
@@ -79,28 +82,38 @@ class Index:
         self._gone += int(self._alive.values[places].sum())
         self._alive.values[places] = False
         self._living = None
+        self.state += 1
 
     # ---- searching ----------------------------------------------------------------------------------------------
 
-    def search(self, vectors: NDArray[Any], k: int) -> tuple[Floats, NDArray[np.int64]]:
+    def only(self, keys: NDArray[np.int64]) -> Living:
+        """The places of these keys, for `search` to look nowhere else; of use until `state` is another one."""
+        wanted = np.zeros(1 + max(keys.max(initial=0), self._keys.values.max(initial=0)), np.bool_)
+        wanted[keys] = True
+        return Living(wanted[self._keys.values] & self._alive.values, chosen=True)
+
+    def search(self, vectors: NDArray[Any], k: int, only: Living | None = None) -> tuple[Floats, NDArray[np.int64]]:
         """Similarities and keys of the k nearest, best first; -1 where there are no more."""
-        k = min(k, len(self))
+        k = min(k, len(self) if only is None else only.count)
         given = np.ascontiguousarray(vectors, dtype=np.float32)
         if not k or not len(given) or self._store is None:
             return np.zeros((len(given), 0), np.float32), np.zeros((len(given), 0), np.int64)
         if self._gone and self._living is None:
             self._living = Living(self._alive.values.copy())
+        living = self._living if only is None else only
         effort = 1
-        scores, places = self._store.search(given, k, effort, self._living)
+        scores, places = self._store.search(given, k, effort, living)
         while (places < 0).any() and effort < len(self._store):
             effort *= 4
-            scores, places = self._store.search(given, k, effort, self._living)
-        return self._answer(given, scores, places)
+            scores, places = self._store.search(given, k, effort, living)
+        return self._answer(given, scores, places, self._alive.values if only is None else only.alive)
 
-    def _answer(self, vectors: Floats, scores: Floats, places: NDArray[Any]) -> tuple[Floats, NDArray[np.int64]]:
+    def _answer(
+        self, vectors: Floats, scores: Floats, places: NDArray[Any], alive: NDArray[np.bool_]
+    ) -> tuple[Floats, NDArray[np.int64]]:
         """Keys for places. Whatever lies below, a removed key never comes back."""
         found = (places >= 0) & np.any(vectors, axis=1)[:, None]
-        found &= self._alive.values[places]
+        found &= alive[places]
         return np.where(found, scores, -np.inf).astype(np.float32), np.where(found, self._keys.values[places], -1)
 
     # ---- what it is made of -------------------------------------------------------------------------------------
@@ -148,6 +161,7 @@ class Index:
         self._keys.append(kept)
         self._alive.append(np.ones(len(kept), np.bool_))
         self._gone, self._living = 0, None
+        self.state += 1
 
     # ---- keeping ------------------------------------------------------------------------------------------------
 

@@ -94,6 +94,10 @@ class Keys:
         held = [self._owners.values[low:high][self._alive.values[low:high]] for low, high in spans]
         return [(segment, int(o) & _ROW) for o in np.unique(np.concatenate([np.empty(0, np.int64), *held]))]
 
+    def any_of(self, segment: int) -> bool:
+        """Whether a key leads to any fact of a segment."""
+        return any(self._alive.values[low:high].any() for low, high in self._spans.get(segment, []))
+
     def owner(self, key: int) -> Owner:
         packed = int(self._owners.values[key])
         return packed >> 32, packed & _ROW

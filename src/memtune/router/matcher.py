@@ -69,7 +69,7 @@ class Judged:
 
 class Matcher:
     def __init__(self, config: RouterConfig, index: IndexConfig, encoder: Encoder, confirmer: Confirmer | None) -> None:
-        self.config, self.encoder, self._confirmer = config, encoder, confirmer
+        self.config, self.index_config, self.encoder, self._confirmer = config, index, encoder, confirmer
         self.keys, self.evidence = Keys(), Evidence()
         self.ways = Ways(self.keys, self.evidence, config.teachers)
         self.holding = Holding(self.keys, self.evidence)
@@ -79,11 +79,17 @@ class Matcher:
 
     # ---- keys ---------------------------------------------------------------------------------------------------
 
-    def add(self, segment: int, keys: Mapping[str, Tensor], kept: NDArray[np.bool_]) -> None:
+    def add(self, segment: int, keys: Mapping[str, Tensor], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Take those keys of a segment in that `kept` marks. Returns their numbers."""
+        numbers = self._take_in(segment, keys, kept)
+        self._waiting.append((numbers, keys["vectors"], kept))
+        return numbers
+
+    def _take_in(self, segment: int, keys: Mapping[str, Tensor], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
         numbers = self.keys.add(segment, keys, kept)
         self.evidence.add(keys, kept)
         self.ways.add(keys, kept, numbers)
-        self._waiting.append((numbers, keys["vectors"], kept))
+        return numbers
 
     def remove(self, numbers: NDArray[np.int64]) -> None:
         self.keys.remove(numbers)
@@ -157,7 +163,10 @@ class Matcher:
     def _by_vector(self, query: Query, most: int) -> NDArray[np.int64]:
         if not query.vector.any():
             return np.empty(0, np.int64)
-        _, keys = self.index.search(query.vector[None], most)
+        return self._nearest(query.vector, most)
+
+    def _nearest(self, vector: Floats, most: int) -> NDArray[np.int64]:
+        _, keys = self.index.search(vector[None], most)
         nearest: NDArray[np.int64] = keys[0][keys[0] >= 0]
         return nearest
 

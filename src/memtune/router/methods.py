@@ -19,13 +19,17 @@ Found = tuple[Floats, Places]
 
 _PIECE, _BITS = 2, 4
 """Scan cuts a vector into pieces of two numbers and keeps four bits of each."""
+_SLACK = 1.25
+"""How many more places than their share scan looks at for chosen ones, so that once is mostly enough."""
 
 
 class Living:
-    """Which places still count. FAISS wants it as bits."""
+    """Which places still count. FAISS wants it as bits. `chosen`: they are some of many, so that those that do not
+    count may be the nearest by far."""
 
-    def __init__(self, alive: NDArray[np.bool_]) -> None:
-        self.alive = alive
+    def __init__(self, alive: NDArray[np.bool_], *, chosen: bool = False) -> None:
+        self.alive, self.chosen = alive, chosen
+        self.count = int(np.count_nonzero(alive))
         self.bits = np.packbits(alive, bitorder="little")
 
 
@@ -108,8 +112,7 @@ class Scan(Named):
         self._codes.append(to_int8(vectors))
 
     def search(self, vectors: Floats, k: int, effort: int, living: Living | None) -> Found:
-        looked_at = min(len(self), max(self._config.closely, k) * effort)
-        _, found = self._asked(vectors, looked_at)
+        found = self._roughly(vectors, max(self._config.closely, k) * effort, living)
         scores, places = np.full((len(vectors), k), -np.inf, np.float32), np.full((len(vectors), k), -1)
         for row, near in enumerate(found):
             near = near[near >= 0]
@@ -119,6 +122,19 @@ class Scan(Named):
             best = np.argsort(-similar, kind="stable")[:k]
             scores[row, : len(best)], places[row, : len(best)] = similar[best], near[best]
         return scores, places
+
+    def _roughly(self, vectors: Floats, most: int, living: Living | None) -> Places:
+        """The places to look at closely: of chosen ones as many as if there were no others."""
+        if living is None or not living.chosen:
+            return self._asked(vectors, min(len(self), most))[1]
+        wanted = min(most, living.count)
+        looked_at = min(len(self), int(_SLACK * wanted * len(self) / max(1, living.count)))
+        while True:
+            _, found = self._asked(vectors, looked_at)
+            enough = ((found >= 0) & living.alive[found]).sum(axis=1).min(initial=wanted) >= wanted
+            if enough or looked_at == len(self):
+                return found
+            looked_at = min(len(self), 2 * looked_at)
 
     def vectors(self, start: int, stop: int) -> Floats:
         return from_int8(self._codes.gather(np.arange(start, stop)))

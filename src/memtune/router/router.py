@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from weakref import WeakSet
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from memtune.config import IndexConfig, RouterConfig
@@ -35,11 +37,34 @@ _RIVAL = 0.15
 """Share from which a fact that is not confirmed counts as one that may be meant."""
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Keys of a segment as they were taken in."""
+
+    segment: int
+    keys: Mapping[str, Tensor]
+    kept: NDArray[np.bool_]
+    """Which of them."""
+    first: int
+    """The number of the first one; the others follow."""
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        return np.arange(self.first, self.first + np.count_nonzero(self.kept))
+
+
 class Router:
-    def __init__(self, config: RouterConfig, index: IndexConfig | None = None, encoder: Encoder | None = None) -> None:
-        encoder = encoder or make_encoder(config.encoder)
+    def __init__(
+        self,
+        config: RouterConfig,
+        index: IndexConfig | None = None,
+        encoder: Encoder | None = None,
+        matcher: Matcher | None = None,
+    ) -> None:
+        """`matcher`: what finds the keys, where it is not one of this router's own making."""
+        encoder = matcher.encoder if matcher is not None else encoder or make_encoder(config.encoder)
         self.config = config
-        self.matcher = Matcher(config, index or IndexConfig(), encoder, confirmer(encoder.family))
+        self.matcher = matcher or Matcher(config, index or IndexConfig(), encoder, confirmer(encoder.family))
         self.threshold = config.threshold
         """Share from which a fact is confirmed; a memory's own calibration sets it."""
         self.gates: dict[str, Gate] = {}
@@ -51,8 +76,12 @@ class Router:
         holding, ask = self.matcher.holding, self._ask_in_passing
         hops = Hops(holding, ask, self._shares, lambda owner: self.fact_of(owner), config.max_hops)
         self._using = Using(holding, ask, hops, config.max_hops, config.max_used)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         """Index and keys change together, whoever asks meanwhile."""
+        self.taken: dict[int, Taken] = {}
+        """What was taken in and is not wholly gone, by its first number: parts of this router begin with it."""
+        self.parts: WeakSet[Router] = WeakSet()
+        """Routers over some of the facts, which follow this one."""
 
     def __len__(self) -> int:
         return len(self.matcher.keys)
@@ -62,53 +91,61 @@ class Router:
     def add(self, segment: int, keys: Mapping[str, Tensor], dropped: Iterable[int] = ()) -> None:
         """Take a segment's keys in, except those of dropped rows."""
         kept = ~np.isin(keys["rows"].numpy(), list(dropped))
-        with self._lock:
-            self.matcher.add(segment, keys, kept)
+        with self.lock:
+            numbers = self.matcher.add(segment, keys, kept)
+            if len(numbers):
+                self.taken[int(numbers[0])] = Taken(segment, keys, kept, int(numbers[0]))
 
     def remove(self, owners: Sequence[Owner]) -> None:
         """Take all keys of these facts out."""
-        with self._lock:
+        with self.lock:
             self.matcher.remove(self.matcher.keys.of(owners))
+            for part in list(self.parts):
+                part.remove(owners)
+            touched = {segment for segment, _ in owners}
+            for taken in [taken for taken in self.taken.values() if taken.segment in touched]:
+                if not self.matcher.keys.alive(taken.numbers).any():
+                    del self.taken[taken.first]
 
     def owners(self, segment: int) -> list[Owner]:
         """The facts of a segment that keys lead to."""
-        with self._lock:
+        with self.lock:
             return self.matcher.keys.owners(segment)
 
     def keys_of(self, owners: Sequence[Owner]) -> list[int]:
         """The numbers of the keys that lead to these facts."""
-        with self._lock:
+        with self.lock:
             return [int(key) for key in self.matcher.keys.of(owners)]
 
     def keys_in(self, wording: str) -> list[int]:
         """The numbers of the keys that are this wording."""
-        with self._lock:
+        with self.lock:
             return self.matcher.keys.wording(wording)
 
     def keys_about(self, name: str) -> list[int]:
         """The numbers of keys that hold the rarest word of a name."""
         words = hashed_words(name)
-        with self._lock:
+        with self.lock:
             keys = self.matcher.keys
             rarest = min(words.tolist(), key=keys.frequency, default=None)
             return [] if rarest is None else [int(key) for key in keys.holding(rarest, _ABOUT)]
 
     def index_at_work(self) -> tuple[str, str]:
         """The method that finds the nearest keys, and why it is not the one that was asked for."""
-        with self._lock:
+        with self.lock:
             return self.matcher.index.method, self.matcher.index.note
 
     # ---- skills -------------------------------------------------------------------------------------------------
 
     def add_gate(self, gate: Gate) -> None:
         """Let a skill be opened by what its gate lets in."""
-        with self._lock:
+        with self.lock:
             if gate.name in self.gates:
                 raise UsageError(f"there is a skill '{gate.name}' already", hint="remove its gate first")
             self.gates[gate.name] = gate
 
     def remove_gate(self, name: str) -> None:
-        with self._lock:
+        with self.lock:
             if name not in self.gates:
                 raise UsageError(f"no skill '{name}'", hint=f"there is: {', '.join(self.gates) or 'none'}")
             del self.gates[name]
@@ -125,7 +162,7 @@ class Router:
 
     def exact(self, wording: str) -> Owner | None:
         """The fact that was learned in this wording."""
-        with self._lock:
+        with self.lock:
             return self.matcher.keys.exact(wording)
 
     def route(self, text: str) -> Route:
@@ -134,7 +171,7 @@ class Router:
 
     def route_chat(self, messages: Sequence[Message]) -> Route:
         """The facts that the last message of a chat asks for, by itself or as a follow-up of those before it."""
-        with self._lock:
+        with self.lock:
             most = self.config.max_used if self.knowing else 0
             route = Walk(self._look, self.exact, self.config.max_facts, most).through(messages)
             route = self._with_use(route, messages) if self.knowing else route
@@ -162,7 +199,7 @@ class Router:
 
     def route_gap(self, prompt: str, name: str) -> Proposal | None:
         """The fact whose wording the prompt and the name of an open gap cover together, if there is just one."""
-        with self._lock:
+        with self.lock:
             return self._route_gap(prompt, name)
 
     def _route_gap(self, prompt: str, name: str) -> Proposal | None:
@@ -200,7 +237,7 @@ class Router:
 
     def judge(self, text: str, without: frozenset[int] = frozenset()) -> list[Judged]:
         """The facts that a text may ask for, the likeliest first; as if the keys `without` were not there."""
-        with self._lock:
+        with self.lock:
             query = self.matcher.query(text)
             if not len(query.words):
                 return []

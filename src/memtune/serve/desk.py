@@ -136,6 +136,7 @@ class Desk:
             raw=asking.raw,
             draw=asking.draw,
             schema=asking.schema,
+            hidden=key.hidden,
         )
         return engine, answering, prepared
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from memtune.config import Config
 from memtune.core.backbone import Backbone
 from memtune.core.dictionary import dictionary
-from memtune.core.experts import Batch, Expert, Tensors
+from memtune.core.experts import Batch, Expert, Tensors, least_lead
 from memtune.core.prompts import Prompt
 from memtune.core.recital import Path, Recital
 from memtune.errors import UsageError
@@ -39,6 +39,8 @@ class Imprint:
 
     def __init__(self, config: Config) -> None:
         self.config = config.imprint
+        self.loss: float | None = None
+        self.margin: float | None = None
 
     def require(self, backbone: Backbone) -> None:
         if self.config.depth > len(backbone.blocks):
@@ -64,7 +66,9 @@ class Imprint:
     @torch.inference_mode()
     def prove(self, batch: Batch, written: Sequence[Tensors]) -> dict[int, str]:
         lead = self._leads(batch, written)
-        short = batch.worst_per_fact(-lead) > -_SAFETY * batch.backbone.drift
+        worst = batch.worst_per_fact(-lead)
+        short = worst > -_SAFETY * batch.backbone.drift
+        self.margin = least_lead(worst, short)
         reasons = {}
         for i in short.nonzero()[:, 0].tolist():
             places = (batch.owner_P == i).nonzero()[:, 0]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from memtune.config import Config
 from memtune.core.backbone import Backbone
-from memtune.core.experts import Batch, Expert, Tensors
+from memtune.core.experts import Batch, Expert, Tensors, least_lead
 from memtune.core.gradient.low_rank import LowRank, acts_everywhere, gather
 from memtune.core.gradient.passes import Whole
 from memtune.core.gradient.sites import Delta, adding, find_sites
@@ -41,6 +41,8 @@ class Lora:
         self.config = config.lora
         self._seen: tuple[Sequence[Tensors], dict[int, int]] | None = None
         """What was written last, and what of it falls short: the proof need not replay it once more."""
+        self.loss: float | None = None
+        self.margin: float | None = None
 
     def require(self, backbone: Backbone) -> None:
         if self.config.blocks > len(backbone.blocks):
@@ -60,6 +62,8 @@ class Lora:
         experts = self.fresh(batch.backbone, len(batch.facts))
         settings = self.settings()
         trained = train(batch.backbone, experts, examples, settings)
+        ends = [losses[-1] for losses in trained.losses if losses]
+        self.loss = sum(ends) / len(ends) if ends else None
         written, steps, done = experts.tensors(), trained.steps, set(_numbers(trained.stopped))
         found = self._short(batch, written)
         for _ in range(_ROUNDS):
@@ -147,7 +151,9 @@ class Lora:
         lead_P = torch.nan_to_num(lead_P, nan=-torch.inf)
         if not closing(batch.backbone):
             lead_P[batch.targets_P == batch.backbone.end_id] = torch.inf
-        short = batch.worst_per_fact(-lead_P) > -_SAFETY * batch.backbone.drift
+        worst = batch.worst_per_fact(-lead_P)
+        short = worst > -_SAFETY * batch.backbone.drift
+        self.margin = least_lead(worst, short)
         by_fact = lead_P.split([len(a) for a in batch.answers])
         return {i: int(by_fact[i].argmin()) for i in short.nonzero()[:, 0].tolist()}
 

@@ -55,7 +55,7 @@ class Handing(Answering):
         self.given: dict[str, Sequence[str]] = {}
         """Ids of facts, by question."""
 
-    def route(self, question: Question) -> Route:
+    def route(self, question: Question, hidden: frozenset[str] = frozenset()) -> Route:
         assert self.folder is not None
         facts = self.given.get(str(question), ())
         held = self.folder.find(facts) if facts else {}
