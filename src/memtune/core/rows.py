@@ -71,7 +71,7 @@ class Row:
             logits_V = constraint.allow(logits_V)
             best = int(logits_V.argmax())
         token = self._sampler.next(logits_V, best, greedy)
-        if self.config.logprobs:
+        if self.config.logprobs and token not in self.backbone.end_ids:
             self._score(logits_V, token)
         if constraint is not None:
             constraint.said(token)

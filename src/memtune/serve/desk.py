@@ -18,6 +18,7 @@ from memtune.core.reports import Answer
 from memtune.errors import InputError
 from memtune.model import decoding
 from memtune.router.encoders import make_encoder
+from memtune.serve import tally
 from memtune.serve.engine import Busy, Engine, Event, Load, Piece, Ticket
 from memtune.serve.keys import Key
 from memtune.serve.shelf import Seat, Shelf
@@ -74,9 +75,9 @@ class Desk:
                 raise Busy(1.0)
             engine, answering, prepared = await loop.run_in_executor(self._preparers, self._prepare, asking, key)
         if prepared.request is None:
-            answer = answering.report(prepared, None)
+            answer = _counted(answering.report(prepared, None))
             if streams:
-                yield Piece(answer.text)
+                yield _begun(Piece(answer.text))
             yield answer
             return
         ticket = self._ticket(asking, prepared, mail.put, streams=streams)
@@ -87,9 +88,9 @@ class Desk:
                 if isinstance(event, Exception):
                     raise event
                 if isinstance(event, Piece):
-                    yield event
+                    yield _begun(event)
                     continue
-                yield answering.report(prepared, event)
+                yield _counted(answering.report(prepared, event))
                 return
         finally:
             ticket.cancel()
@@ -188,6 +189,16 @@ class Desk:
         self._preparers.shutdown(wait=True, cancel_futures=True)
         for engine in self._engines.values():
             engine.stop()
+
+
+def _begun(piece: Piece) -> Piece:
+    tally.first_token()
+    return piece
+
+
+def _counted(answer: Answer) -> Answer:
+    tally.answered(answer)
+    return answer
 
 
 class _Mailbox:
