@@ -17,6 +17,8 @@ from memtune.checked import Checked, kinds_of, parse, replace
 from memtune.errors import UnknownSetting, UsageError
 
 DEFAULT_MODEL = "bundled"
+DEFAULT_DATA = "memtune-data"
+"""The folder of a server, or of a program that uses `memtune.lamini` without one."""
 KIND_NAMES = ("imprint", "kv", "lora", "distil")
 LADDER = ("base", "prompt", "rag", "memory", "memory+rag", "lookup", "oracle", "random")
 """Ways of answering that an evaluation compares."""
@@ -430,6 +432,12 @@ class ServeConfig(Checked):
     """Facts that one request may teach; more are the work of a job."""
     wait_seconds: int = 5
     """How long a change of a memory waits for another writer."""
+    connections: int = 1024
+    """Connections at one time; one more is closed at once."""
+    cors: tuple[str, ...] = ()
+    """Web pages that may call from a browser, such as https://shop.example; none unless named."""
+    open_metrics: bool = False
+    """Tell /metrics without a key."""
     log_texts: bool = False
     """Write prompts and answers to the log."""
 

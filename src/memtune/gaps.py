@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from memtune.structured import Filling, Form, places
 
@@ -57,10 +57,14 @@ class FieldFacts:
 
     def __call__(self, name: str) -> list[Filling]:
         found = self._named(name) or self._placed.get(name)
-        if found is None or (found.id in self._said and self._named(name) is None):
+        if found is None or found.id in self._said:
             return []
-        self._said.add(found.id)
-        return [found.filling]
+        return [Filling(found.filling.answer, partial(self._say, found))]
+
+    def _say(self, told: Told) -> None:
+        """Each fact is said in one field: the items of a list do not all have the same price."""
+        self._said.add(told.id)
+        told.filling.taken()
 
     @property
     def any_named(self) -> bool:

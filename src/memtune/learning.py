@@ -12,7 +12,7 @@ from memtune.config import LearnConfig
 from memtune.core.experts import bytes_of
 from memtune.core.facts import Fact
 from memtune.core.kinds import make_kinds
-from memtune.core.learn import Learner
+from memtune.core.learn import Learner, Lot
 from memtune.core.reports import Failed, LearnReport
 from memtune.core.sources import FactSource
 from memtune.store import Writer
@@ -31,6 +31,12 @@ class Progress:
     done: int
     total: int
     seconds: float
+    failed: int = 0
+    """Facts so far that could not be learned."""
+    loss: float | None = None
+    """Of the last lot, where its kind learns by gradients."""
+    margin: float | None = None
+    """By how much, at least, the answer tokens of the last lot lead all others, where its kind can tell."""
 
 
 class Learning:
@@ -57,6 +63,8 @@ class Learning:
         self._aside: list[str] = []
         """Facts that are to be archived once they are proved."""
         self._bytes = self._stored = 0
+        self._lots: list[Lot] = []
+        """What became of the facts that were last told of, for whoever follows."""
         self._reservoir = random.Random(0)
         self._sample_size = memory.history.admission.sample
         self.learned: list[Fact] = []
@@ -106,6 +114,7 @@ class Learning:
         if self._measure:
             self.report.read_seconds = (self.report.read_seconds or 0.0) + lot.read_seconds
         self.report.failed += lot.failed
+        self._lots.append(Lot(loss=lot.loss, margin=lot.margin))
         replaced = [old for fact in lot.facts for old in superseded[fact.id]]  # what failed replaces nothing
         self.memory.commit(writer, lot, drop=replaced, message=f"learn {len(lot.facts)} facts")
         self._require_routes(writer, lot.facts)
@@ -161,7 +170,12 @@ class Learning:
 
     def _tell(self, done: int, total: int) -> None:
         if self._progress:
-            self._progress(Progress(done, total, time.perf_counter() - self._start))
+            losses = [lot.loss for lot in self._lots if lot.loss is not None]
+            margins = [lot.margin for lot in self._lots if lot.margin is not None]
+            seconds, failed = time.perf_counter() - self._start, len(self.report.failed)
+            loss = sum(losses) / len(losses) if losses else None
+            self._progress(Progress(done, total, seconds, failed, loss, min(margins, default=None)))
+        self._lots.clear()
 
     def _finish(self) -> LearnReport:
         report = self.report

@@ -25,6 +25,7 @@ from memtune.migrate import Migrated
 from memtune.peft_export import Adapter
 from memtune.rebase import Rebased
 from memtune.router.report import RouterReport
+from memtune.serve.keys import Key
 from memtune.skills import Example, Learned, Record, Summary
 from memtune.store import Commit, Counts
 from memtune.store.accounts import Purged, Version
@@ -45,6 +46,7 @@ SKILL = Record(
     {"examples": 27, "others": 230, "rate": 0.01, "recall": 0.9, "false_firing": 0.005},
     set_aside=(Example(({"role": "user", "content": "Count."},), "SELECT 1"),),
 )  # fmt: skip
+KEY = Key("abc", "shop", frozenset({"ask"}), frozenset({"acme"}), frozenset({"wages"}), 9, 0.0, 60.0, 120.0)
 ANSWER = Answer("The sky.", facts=(Used("f1", 0.987654, "book"),), fired=True, version=3)
 
 
@@ -136,6 +138,31 @@ class FakeSkills:
         return lambda name: self._library._note(f"{verb}_skill", name)
 
 
+class FakeKeys:
+    """Stands for the keys of a server: every verb is noted, with the word key behind it."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def add(self, name: str, scopes: Any, **how: Any) -> tuple[str, Key]:
+        self._library._note("add_key", name, scopes, **how)
+        return "mt-secret", KEY
+
+    def list(self) -> list[Key]:
+        self._library._note("list_keys")
+        return [KEY]
+
+    def revoke(self, name: str) -> Key:
+        self._library._note("revoke_key", name)
+        return KEY
+
+    def __enter__(self) -> FakeKeys:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 @dataclass
 class Library:
     """Stands for the model and for the folder: notes every call, gives back what it was told to."""
@@ -210,6 +237,10 @@ class Library:
 
     def open_inbox(self, memory: Any) -> Library:
         return self.open(memory)
+
+    def open_keys(self, data: Any) -> FakeKeys:
+        self._note("open", data=data)
+        return FakeKeys(self)
 
     def list(self) -> Any:
         self._note("list")
@@ -396,6 +427,8 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
         monkeypatch.setattr(opening, name, library.move(name))
     monkeypatch.setattr(opening, "open_inbox", library.open_inbox)
     monkeypatch.setattr(opening, "open_skills", library.open_skills)
+    monkeypatch.setattr(opening, "open_keys", library.open_keys)
+    monkeypatch.setattr(opening, "serve", lambda data, config, say, **how: library._note("serve", data, config, **how))
     _fake_evaluation(library, monkeypatch)
     monkeypatch.setattr(backbones, "bundled_folder", lambda: Path("bundled"))
     return library

@@ -128,6 +128,10 @@ BARE = {
     "stats": "",
     "gc": "",
     "repair": "",
+    "serve": "",
+    "keys add": "shop",
+    "keys list": "",
+    "keys revoke": "shop",
     "verify": "",
     "doctor": "",
 }
@@ -144,6 +148,7 @@ KEEPING = {"--inbox": ("", "load", {"config": Config().with_settings(["inbox.kee
 FOLDER = {"--memory": ("elsewhere", "open", {"memory": Path("elsewhere")}), "--at": ("v2", "open", {"memory": AT})}
 SIGNED = {"--author": ("ada", "load", {"author": "ada"})}
 SIGNED_HISTORY = FOLDER | {"--author": ("ada", "open", {"author": "ada"})}
+DATA = {"--data": ("there", "open", {"data": Path("there")})}
 WHERE = {"--where": ("group=sky", "facts", {"where": {"group": "sky"}})}
 DECODING = {
     "--unknown": ("abstain", {"unknown": "abstain"}),
@@ -188,6 +193,7 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
         "--no-memory": ("", "ask", {"memory": False}),
         "--raw": ("", "ask", {"raw": True}),
         "--system": ("Be brief.", "ask", {"args": ([SYSTEM, USER],)}),
+        "--schema": ('{"price": "int"}', "ask", {"schema": {"price": "int"}}),
         "--stream": ("", "stream", {"args": ("up?",)}),
     },
     "chat": PLACE
@@ -366,6 +372,28 @@ REACHES: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
     "stats": FOLDER,
     "gc": SIGNED_HISTORY | {"--dry-run": ("", "gc", {"dry_run": True})},
     "repair": {"--memory": ("elsewhere", "repair", {"memory": Path("elsewhere")})},
+    "serve": {
+        "--data": ("there", "serve", {"args": (Path("there"), Config())}),
+        "--memory": ("acme=a/b", "serve", {"memories": {"acme": Path("a/b")}}),
+        "--model": ("other", "serve", {"model": "other"}),
+        "--model-alias": ("small=other", "serve", {"aliases": {"small": "other"}}),
+        "--host": ("::1", "serve", {"host": "::1"}),
+        "--port": ("81", "serve", {"port": 81}),
+        "--set": (
+            "serve.rows=3",
+            "serve",
+            {"args": (Path("memtune-data"), Config().with_settings(["serve.rows=3"]))},
+        ),
+    },
+    "keys add": DATA
+    | {
+        "--scope": ("teach", "add_key", {"args": ("shop", ["teach"])}),
+        "--memory": ("acme", "add_key", {"memories": ["acme"]}),
+        "--hide-group": ("wages", "add_key", {"hidden": ["wages"]}),
+        "--per-minute": ("9", "add_key", {"per_minute": 9}),
+    },
+    "keys list": DATA,
+    "keys revoke": DATA,
     "verify": FOLDER,
     "doctor": {"--memory": FOLDER["--memory"]},
 }

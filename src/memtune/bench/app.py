@@ -331,3 +331,37 @@ def history(
 
     backbone = run.backbone()
     run.end(backbone, bench.measure(backbone, n=n, commits=commits, reading=readers, say=say))
+
+
+@app.command()
+def serve(
+    model: Model = DEFAULT_MODEL, seed: Seed = 0, threads: Threads = None, out: Out = None, settings: Settings = None,
+    repeats: Repeats = 3,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, help="All clients ask several memories; a quarter of it for each turn.")
+    ] = 20.0,
+    clients: Annotated[int, typer.Option("--clients", min=1, help="That ask at one time, each again and again.")] = 64,
+    facts: Annotated[int, typer.Option("--facts", min=8, help="Of each memory.")] = 200,
+    tokens: Annotated[int, typer.Option("--tokens", min=8, help="Of an answer, four more or fewer.")] = 24,
+    experts: Annotated[int, typer.Option("--experts", min=2, help="In flight, against a single one.")] = 100,
+    peers: Annotated[
+        bool, typer.Option("--peers/--no-peers", help="Beside `transformers serve`, and peft with many adapters.")
+    ] = True,
+    soak: Annotated[bool, typer.Option("--soak", help="Only the clients at several memories.")] = False,
+) -> None:  # fmt: skip
+    """A server asked by many clients. Exit code 1 where a request fails or an answer is of another memory or version."""
+    run = Run.begin("serve", **locals())
+    import torch
+
+    from memtune.bench import serve as bench
+
+    size = bench.Size(seconds, clients, facts, tokens, experts, repeats, threads or torch.get_num_threads(), seed)
+    backbone = run.backbone()
+    result = bench.measure(
+        backbone, model, run.config(), size, settings=settings or (), soak_only=soak, with_peers=peers, say=say
+    )
+    run.end(backbone, result)
+    for fault in result.faults:
+        say(f"fault: {fault}")
+    if result.faults:
+        raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from memtune.cli.options import Decoding, Json, KeepUnanswered, Place, System
 from memtune.cli.output import print_answer, print_json, print_lines, remark, remark_source
 from memtune.cli.questions import read_questions
-from memtune.errors import UsageError
+from memtune.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from memtune.core.reports import Answer
@@ -36,6 +37,14 @@ def ask(
         bool, typer.Option("--raw", help="The prompt is plain text to go on with: no chat template.")
     ] = False,
     system: System = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            "--schema",
+            metavar="S",
+            help='The answer is JSON that follows this: a file with a JSON schema, or {"price": "int"} itself.',
+        ),
+    ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print the answer while it is decoded.")] = False,
     as_json: Json = False,
     inbox: KeepUnanswered = False,
@@ -47,7 +56,9 @@ def ask(
         raise UsageError("--stream and --json exclude each other")
     questions = _questions(question, file)
     prompts = [_prompt(text, system, raw) for text in questions]
-    how = {"memory": not no_memory, "raw": raw, **decoding.given}
+    how: dict[str, Any] = {"memory": not no_memory, "raw": raw, **decoding.given}
+    if schema is not None:
+        how["schema"] = _read_schema(schema)
     place = place.keeping(unanswered=inbox)
     with place.load_plain() if no_memory else place.load() as model:
         if stream:
@@ -106,6 +117,18 @@ def _prompt(question: str, system: str | None, raw: bool) -> Prompt:
     if raw:
         raise UsageError("--system and --raw exclude each other", hint="write the system text into the prompt itself")
     return [{"role": "system", "content": system}, {"role": "user", "content": question}]
+
+
+def _read_schema(given: str) -> Any:
+    """A schema as it stands, or the file that holds it."""
+    written = given.lstrip().startswith(("{", "[", '"'))
+    path = Path(given)
+    if not written and not path.is_file():
+        raise NotFound(f"there is no file '{given}'", hint="""name a file, or write --schema '{"price": "int"}'""")
+    try:
+        return json.loads(given if written else path.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise UsageError(f"the schema is no JSON: {fault}") from None
 
 
 def _answers(model: MemoryModel, prompts: list[Prompt], batch: int, how: dict[str, Any]) -> Iterator[Answer]:

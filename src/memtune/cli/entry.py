@@ -23,6 +23,7 @@ from memtune.cli import (
     lab,
     learn,
     router,
+    serve,
     skill,
     transfer,
     upkeep,
@@ -78,6 +79,8 @@ command(app)(upkeep.rebase)
 command(app)(upkeep.consolidate)
 command(app)(upkeep.regroup)
 command(app)(upkeep.migrate)
+command(app)(serve.serve)
+app.add_typer(serve.app, name="keys")
 command(app)(doctor.verify)
 command(app)(doctor.doctor)
 command(app, context_settings=bench.PASS_EVERYTHING_ON, add_help_option=False)(bench.bench)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtune.errors import UsageError
+from memtune.errors import ExtraMissing, UsageError
 
 if TYPE_CHECKING:
     from memtune.config import Config, TransferConfig
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from memtune.life import Life
     from memtune.migrate import Migrated
     from memtune.model import MemoryModel
+    from memtune.serve.keys import Keys
     from memtune.skills import Skills
     from memtune.store import MemoryFolder
     from memtune.transfer import Moved
@@ -39,6 +41,38 @@ def load_model(model: str, memory: Path | None, config: Config, author: str | No
     from memtune.model import MemoryModel
 
     return MemoryModel(model, memory, config=config, author=author)
+
+
+def serve(
+    data: Path,
+    config: Config,
+    *,
+    model: str,
+    aliases: Mapping[str, str],
+    memories: Mapping[str, Path],
+    host: str,
+    port: int,
+    say: Callable[[str], None],
+) -> None:
+    for package in ("fastapi", "uvicorn", "prometheus_client", "multipart"):
+        if find_spec(package) is None:
+            raise ExtraMissing({"multipart": "python-multipart"}.get(package, package), "serve")
+    from memtune.serve.http.running import serve as run
+
+    run(data, config, model=model, aliases=aliases, memories=memories, host=host, port=port, say=say)
+
+
+@contextmanager
+def open_keys(data: Path) -> Iterator[Keys]:
+    """The keys of a server's data folder, which is made if it is not there."""
+    from memtune.serve.database import Database, usable
+    from memtune.serve.keys import Keys
+    from memtune.store.durable import plain_errors
+
+    with plain_errors(data):
+        data.mkdir(parents=True, exist_ok=True)
+    with usable(data / "server.sqlite"), closing(Database(data / "server.sqlite")) as database:
+        yield Keys(database)
 
 
 def address(memory: Path, at: str) -> Path:

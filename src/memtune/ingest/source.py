@@ -21,8 +21,12 @@ MANY_PROBLEMS = 1000
 Rows = Iterable[Mapping[str, Any] | Fact]
 
 
-def open_facts(origin: str | os.PathLike[str] | Rows, learn: LearnConfig, *, skip_bad: bool = False) -> CheckedFacts:
+def open_facts(
+    origin: str | os.PathLike[str] | Rows | FileItems, learn: LearnConfig, *, skip_bad: bool = False
+) -> CheckedFacts:
     """Facts from a file or from rows in memory. Nothing is read before `check`."""
+    if isinstance(origin, FileItems):  # one that reads its rows in its own way
+        return CheckedFacts(origin, learn.max_answer_chars, skip_bad)
     if isinstance(origin, (str, os.PathLike)):
         return CheckedFacts(FileItems(Path(origin)), learn.max_answer_chars, skip_bad)
     return CheckedFacts(RowItems(origin), learn.max_answer_chars, skip_bad)

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from memtune.errors import FolderError
+
 _WAIT_SECONDS = 30
 
 
@@ -63,3 +65,13 @@ class Database:
                 connection.close()
             self._opened.clear()
             self._local = threading.local()
+
+
+@contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """What SQLite says of a file that cannot be used, as an error of memtune."""
+    try:
+        yield
+    except sqlite3.DatabaseError as fault:
+        hint = "put back a copy, or move it away to begin without keys and jobs; the memories beside it are whole"
+        raise FolderError(f"{path} cannot be used: {fault}", hint=hint) from fault

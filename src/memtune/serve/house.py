@@ -9,6 +9,8 @@ from memtune.backbones.loading import load_backbone
 from memtune.config import DEFAULT_MODEL, Config
 from memtune.serve.database import Database
 from memtune.serve.desk import Desk
+from memtune.serve.files import Files
+from memtune.serve.jobs import Jobs
 from memtune.serve.keys import Keys
 from memtune.serve.shelf import Shelf
 
@@ -29,14 +31,19 @@ class House:
         (data / "memories").mkdir(parents=True, exist_ok=True)
         self.database = Database(data / "server.sqlite")
         self.keys = Keys(self.database)
+        self.files = Files(self.database, data / "files", self.config.serve.max_upload)
+        self.jobs = Jobs(self.database, data, self.config)
         self.shelf = Shelf(data / "memories", self.config, load_backbone, model=model, aliases=aliases, named=memories)
         self.desk = Desk(self.shelf, self.config)
 
     def start(self) -> None:
         """Begin to work: jobs that were broken off go on."""
         self.desk.warm_up()
+        self.files.sweep()
+        self.jobs.start()
 
     def close(self) -> None:
+        self.jobs.stop()
         self.desk.close()
         self.shelf.close()
         self.database.close()

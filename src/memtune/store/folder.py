@@ -343,13 +343,18 @@ class MemoryFolder:
     def is_archived(self, ref: FactRef) -> bool:
         return self.manifest.archives(ref)
 
-    def rows(self, where: Mapping[str, str] | None = None) -> Iterator[tuple[FactRef, Fact]]:
-        """The same facts, each with where it lives."""
-        where, version = where or {}, self.manifest
+    def rows(
+        self, where: Mapping[str, str] | None = None, *, after: FactRef | None = None
+    ) -> Iterator[tuple[FactRef, Fact]]:
+        """The same facts, each with where it lives; or only those that stand behind a place."""
+        where, version, begin = where or {}, self.manifest, after or FactRef(0, -1)
         refs = self.catalogue.candidates(where, version)
         if refs is None:
-            refs = (FactRef(segment.id, row) for segment in version.segments for row in segment.live)
+            behind = (segment for segment in version.segments if segment.id >= begin.segment)
+            refs = (FactRef(segment.id, row) for segment in behind for row in segment.live)
         for ref in refs:
+            if ref <= begin:
+                continue
             fact = self.records(version.segment(ref.segment))[ref.row]
             if all(_has(fact, name, value) for name, value in where.items()):
                 yield ref, fact

@@ -102,11 +102,14 @@ class Constraints:
             grammar = LLMatcher.grammar_from_json_schema(form.text, overrides=_RULES)  # type: ignore[arg-type]
             limits = LLParserLimits(verbose_errors=False)
             matcher = LLMatcher(self.words.tokenizer, grammar, log_level=0, limits=limits)
-            why = matcher.get_error() or self._rehearsed(form, matcher.deep_copy())
+            why = matcher.get_error()
         except ValueError as fault:
             why = str(fault)
         if why:
-            raise UsageError(f"this schema cannot be followed: {' '.join(why.split()).split(' <')[0].split(';')[0][:200]}")
+            told = " ".join(why.split()).split(" <")[0].split(";")[0]
+            raise UsageError(f"this schema cannot be followed: {told[:200]}")
+        if self._rehearsed(form, matcher.deep_copy()):
+            raise UsageError("this schema is too large to be followed", hint="fewer fields may be left out")
         return matcher
 
     def _rehearsed(self, form: Form, matcher: llguidance.LLMatcher) -> str:
@@ -197,8 +200,7 @@ class FormConstraint:
         if self.ended or self._matcher.is_error():
             return
         forced = self._matcher.compute_ff_bytes()
-        ahead = self._place.after(forced) if forced else self._place
-        fact = self._fact_in(ahead, forced)
+        fact = self._fact_within(forced)
         if fact is not None:
             self._queue.extend(fact)
             return
@@ -206,7 +208,7 @@ class FormConstraint:
             self._done = True
         elif not self._close_if_near_the_end():
             # The space before a number stays open: in many vocabularies it is part of what follows.
-            said = forced if ahead.in_string else forced.rstrip(b" ")
+            said = forced if self._place.after(forced).in_string else forced.rstrip(b" ")
             self._queue.extend((self._words.spelled(said, self._matcher) or ()) if said else self._string_end())
 
     def _ends_here(self) -> bool:
@@ -215,10 +217,21 @@ class FormConstraint:
         over = filled or self._place.length >= _LONGEST_NUMBER
         return self._place.state == "bare" and not self._place.depth and over and self._matcher.is_accepting()
 
-    def _fact_in(self, place: Scanner, forced: bytes) -> list[int] | None:
+    def _fact_within(self, forced: bytes) -> list[int] | None:
+        """The tokens of a fact that fills a field which opens within these bytes, and of what stands before it."""
+        place = self._place.copy()
+        for at in range(len(forced) + 1):
+            place.feed(forced[at - 1 : at] if at else b"")
+            opens = place.field is not None and place.values > self._looked and forced[at : at + 1] not in (b" ", b'"')
+            fact = self._fact_at(place, forced[:at]) if opens else None
+            if fact is not None:
+                return fact
+        return None
+
+    def _fact_at(self, place: Scanner, forced: bytes) -> list[int] | None:
         """The tokens of the fact that the field which opens here is filled with, and of what is said before it."""
         name = place.field
-        if self._find is None or name is None or place.values <= self._looked:
+        if self._find is None or name is None:
             return None
         self._looked = place.values
         for filling in self._find(name):

@@ -2,111 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memtune.errors import NotFound
+from memtune.config import Config
+from memtune.errors import NotFound, UsageError
 from memtune.serve.database import Database
+from memtune.serve.jobs.job import RESUMABLE, RUNNING, WAITING, Job, Plan, Step
+from memtune.serve.jobs.records import STUCK_AT_MOST, Records
+from memtune.serve.jobs.scheduler import Scheduler, slots_of
 from memtune.serve.keys import Key
+
+__all__ = ["Job", "Jobs", "Plan", "Step", "UnknownJob"]
 
 
 class UnknownJob(NotFound):
     """A job that is not there, or not the key's."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a job is to do: learn these files into a memory."""
-
-    memory: str
-    """The memory's name; it is made if it is not there."""
-    path: Path
-    """Where it is or will be."""
-    model: str
-    """The model that the memory is made on, as `load_backbone` takes it."""
-    files: Sequence[str]
-    """Ids of uploads."""
-    kind: str = ""
-    """A kind of expert or several joined by `+`; empty: as the server is set."""
-    settings: Sequence[str] = ()
-    """`group.name=value`."""
-    slots: int = 1
-    told: Mapping[str, Any] = field(default_factory=dict)
-    """What the protocol wants back as it was given: custom_model_name, is_public, suffix, metadata, seed …"""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One lot of a job: what the history shows."""
-
-    step: int
-    facts: int
-    """Facts done so far."""
-    total: int
-    loss: float
-    """Share of the facts of this lot that are not yet recalled; of gradient kinds the mean loss, if it is known."""
-    margin: float | None
-    seconds: float
-    left_seconds: float
-
-
-@dataclass(frozen=True)
-class Job:
-    id: int
-    """Whole numbers from 1, as the reference's clients expect; `ftjob-N` for OpenAI's."""
-    status: str
-    """CREATED QUEUED "LOADING DATA" "TRAINING MODEL" "EVALUATING MODEL" "SAVING MODEL" COMPLETED "PARTIALLY COMPLETED"
-    FAILED CANCELLED PAUSED."""
-    plan: Plan
-    key: str
-    created: float
-    started: float | None = None
-    ended: float | None = None
-    version: int | None = None
-    """The memory's version that it made."""
-    error: str | None = None
-    warnings: Sequence[str] = ()
-    resumed: int = 0
-    report: Mapping[str, Any] = field(default_factory=dict)
-    """`LearnReport.to_json()` when it is done."""
-
-    @property
-    def ended_well(self) -> bool:
-        return self.status in ("COMPLETED", "PARTIALLY COMPLETED")
-
-    @property
-    def over(self) -> bool:
-        return self.ended_well or self.status in ("FAILED", "CANCELLED")
-
-
 class Jobs:
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    """Jobs of a server. They are kept from `add` on, and worked off between `start` and `stop`."""
+
+    RESUME_LIMIT = STUCK_AT_MOST
+    """How often a job is taken up again that does not get any further."""
+
+    def __init__(self, database: Database, data: Path | None = None, config: Config | None = None) -> None:
+        """`data`: the folder of the server, without which jobs are kept but not worked off."""
+        self.database, self.config = database, config or Config()
+        self._records = Records(database)
+        self._scheduler = None if data is None else Scheduler(self._records, data, self.config)
+
+    def start(self) -> None:
+        """Work jobs off; those that were broken off go on."""
+        if self._scheduler is not None:
+            self._scheduler.start()
+
+    def stop(self) -> None:
+        """Stop after the lots at hand; jobs that are not done go on with the next `start`."""
+        if self._scheduler is not None:
+            self._scheduler.stop()
 
     def add(self, plan: Plan, key: Key) -> Job:
-        raise NotImplementedError
+        if not key.may_use(plan.memory):
+            raise NotFound(f"there is no model '{plan.memory}' here", hint="GET /v1/models lists them")
+        if not plan.files:
+            raise UsageError("a job needs a file to learn from")
+        self.config.with_settings(plan.settings)  # what cannot be set is said now
+        there, warnings = slots_of(self.config), list[str]()
+        if plan.slots > there:
+            warnings.append(f"{plan.slots} slots were asked for (gpus x nodes); this server has {there}, and uses that")
+        job = self._records.add(plan, key.id, warnings)
+        self._wake()
+        return job
 
     def find(self, id: int, key: Key) -> Job:  # noqa: A002
-        raise NotImplementedError
+        job = self._records.job(id)
+        if job is None or (job.key != key.id and not key.may("admin")):
+            raise UnknownJob(f"there is no job {id} here")
+        return job
 
     def of(self, key: Key) -> list[Job]:
         """The key's own jobs, newest first; an admin sees all."""
-        raise NotImplementedError
+        return self._records.all(None if key.may("admin") else key.id)
 
     def history(self, id: int) -> list[Step]:  # noqa: A002
-        raise NotImplementedError
+        return self._records.steps(id)
 
     def events(self, id: int) -> list[Mapping[str, Any]]:  # noqa: A002
         """{id, created, level, message, data}, oldest first."""
-        raise NotImplementedError
+        return list(self._records.events(id))
+
+    def evaluation(self, id: int) -> list[Mapping[str, Any]]:  # noqa: A002
+        """Some rows of the job's data, answered by the model alone and with what was learned:
+        {input, outputs: [{model_name, output}, {model_name, output}]}. How many were recalled stands in the report."""
+        return list(self._records.evaluation(id))
 
     def cancel(self, id: int, key: Key) -> Job:  # noqa: A002
-        raise NotImplementedError
+        """What was committed stays. A job that runs stops after its lot; until then it shows what it is doing."""
+        return self._ask_for(id, key, "cancel", "CANCELLED", (*WAITING, *RUNNING, "PAUSED", "CANCELLED"))
 
     def pause(self, id: int, key: Key) -> Job:  # noqa: A002
-        raise NotImplementedError
+        return self._ask_for(id, key, "pause", "PAUSED", (*WAITING, *RUNNING, "PAUSED"))
 
     def resume(self, id: int, key: Key) -> Job:  # noqa: A002
-        raise NotImplementedError
+        """Go on with a job that was paused, cancelled or has failed. What it has learned is not learned again."""
+        job = self.find(id, key)
+        if job.status not in (*RESUMABLE, *WAITING, *RUNNING):
+            raise UsageError(f"job {id} is {job.status}: there is nothing to resume")
+        job = self._records.resume(id)
+        self._wake()
+        return job
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are in each state."""
+        rows = self.database.rows("select status, count(*) from jobs group by status")
+        return {row[0]: row[1] for row in rows}
+
+    def _ask_for(self, number: int, key: Key, wish: str, status: str, fitting: tuple[str, ...]) -> Job:
+        job = self.find(number, key)
+        if job.status not in fitting:
+            raise UsageError(f"job {number} is {job.status}: there is nothing to {wish}")
+        job = self._records.ask_for(number, wish, status)
+        self._wake()
+        return job
+
+    def _wake(self) -> None:
+        if self._scheduler is not None:
+            self._scheduler.wake()
