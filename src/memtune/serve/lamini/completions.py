@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from memtune.core.reports import Answer
 from memtune.errors import InputError, UsageError
@@ -13,14 +12,13 @@ from memtune.serve.desk import Asking
 from memtune.serve.house import House
 from memtune.serve.keys import Key
 from memtune.serve.shelf import BASE
+from memtune.serve.together import side_by_side
 from memtune.structured import schema_of, typed
 
 _FIELDS = ("model_name", "prompt", "output_type", "max_tokens", "max_new_tokens")
 _WITHOUT_EFFECT = ("reservation_id", "cache_id")
 """What the reference's client sends along as null."""
 _PROMPTS_TO_A_CHOICE = 16
-Item = TypeVar("Item")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -83,23 +81,6 @@ async def embed(body: Mapping[str, Any], house: House, key: Key) -> dict[str, An
         raise UsageError("model_name must be the name of a model")
     vectors = await house.desk.embed(model or BASE, list(texts(prompt, "prompt", house)), key)
     return {"embedding": vectors if isinstance(prompt, list) else vectors[0]}
-
-
-async def side_by_side(items: Sequence[Item], work: Callable[[Item], Awaitable[Made]], house: House) -> list[Made]:
-    """All of them, as many at one time as decode side by side. When one fails, the others are given up."""
-    free = asyncio.Semaphore(house.config.serve.rows)
-
-    async def one(item: Item) -> Made:
-        async with free:
-            return await work(item)
-
-    tasks = [asyncio.ensure_future(one(item)) for item in items]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def texts(prompt: Any, name: str, house: House) -> tuple[str, ...]:

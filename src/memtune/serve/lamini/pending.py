@@ -12,8 +12,9 @@ from memtune.core.reports import Answer
 from memtune.serve.desk import Busy, Piece
 from memtune.serve.house import House
 from memtune.serve.keys import Key
-from memtune.serve.lamini.completions import Wanted, side_by_side
+from memtune.serve.lamini.completions import Wanted
 from memtune.serve.lamini.faults import UnknownResult
+from memtune.serve.together import side_by_side
 
 _KEEP_SECONDS = 3600
 _MOST_KEPT = 4096

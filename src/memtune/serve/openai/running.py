@@ -18,9 +18,9 @@ from memtune.serve.desk import Asking, Busy, Piece
 from memtune.serve.house import House
 from memtune.serve.http.errors import Refused, said, status_of, without_paths
 from memtune.serve.keys import Key
-from memtune.serve.lamini.completions import side_by_side
 from memtune.serve.logs import log
 from memtune.serve.openai.chunks import Chunks
+from memtune.serve.together import side_by_side
 
 Part = tuple[int, Piece | Answer]
 """Which of the askings, and what is said next or the whole answer."""
