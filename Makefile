@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 LAMINI := .venv-lamini
 
-.PHONY: demo test test-slow test-peers faults kills lint audit types format setup clean
+.PHONY: demo test test-slow test-peers soak faults kills lint audit types format setup clean
 
 demo: $(READY)
 	@$(BIN)/memtune demo
@@ -19,6 +19,10 @@ test-slow: $(READY)
 test-peers: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[peers]'
 	$(BIN)/pytest -m peers
+
+# 64 clients that stream from several memories and versions; fails when an answer fails or is wrong, or memory grows.
+soak: $(READY)
+	$(BIN)/memtune bench serve --soak --seconds 120
 
 faults: $(READY)
 	$(BIN)/pytest -m "faults or not faults" -s tests/faults

@@ -172,6 +172,7 @@ def test_a_fact_is_changed_barred_set_aside_and_forgotten(call: Caller, acme: st
     call("PATCH", f"/{acme}/facts/price-2", 400, json={})
     call("PATCH", f"/{acme}/facts/price-2", 400, json={"answer": " "})
     call("PATCH", f"/{acme}/facts/price-2", 400, json={"reply": "x"})
+    call("PATCH", f"/{acme}/facts/price-2", 400, json={"answer": "a\0b"})
 
 
 def test_facts_are_forgotten_by_field(call: Caller, acme: str) -> None:
@@ -291,6 +292,8 @@ def test_history_is_told_compared_and_gone_back_to(call: Caller, acme: str) -> N
     call("POST", f"/{acme}/versions/promote", 400, json={})
     call("POST", f"/{acme}/versions/v1/notes", json={"text": "the first", "data": {"by": 1}})
     assert call("GET", f"/{acme}/versions/v1")["version"]["notes"][0]["text"] == "the first"
+    infinite = {"content": '{"text": "x", "data": {"n": 1e999}}', "headers": {"content-type": "application/json"}}
+    call("POST", f"/{acme}/versions/v1/notes", 400, **infinite)
     assert call("POST", f"/{acme}@v1/ask", json={"question": ROWS[0]["question"]})["answer"] == "40 dollars"
 
 

@@ -29,16 +29,7 @@ from memtune.serve.jobs import Job, Jobs, Plan
 from memtune.serve.keys import LOCAL
 
 MEMORIES = ("acme", "zorblat", "mirana")
-_SERVER = """
-import sys
-from pathlib import Path
-import uvicorn
-from memtune.config import Config
-from memtune.serve.house import House
-from memtune.serve.http.app import make_app
-config = Config().with_settings(["serve.lot_size=8", "serve.slots=1"])
-uvicorn.run(make_app(House(Path(sys.argv[1]), config)), port=int(sys.argv[2]), log_level="error")
-"""
+_SETTINGS = ("serve.lot_size=8", "serve.slots=1")
 
 
 @dataclass
@@ -67,8 +58,13 @@ class Campaign:
     # ---- the server -------------------------------------------------------------------------------------------
 
     def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", _SERVER, str(self.data), str(self.port)]
-        return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        where = ["--data", str(self.data), "--port", str(self.port)]
+        chosen = [part for setting in _SETTINGS for part in ("--set", setting)]
+        with (self.data / "server.log").open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "memtune.cli", "serve", *where, *chosen],
+                stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
 
     def wait_until_it_answers(self, server: subprocess.Popen[bytes]) -> None:
         until = time.monotonic() + 60

@@ -349,7 +349,7 @@ def serve(
     ] = True,
     soak: Annotated[bool, typer.Option("--soak", help="Only the clients at several memories.")] = False,
 ) -> None:  # fmt: skip
-    """A server asked by many clients. Exit code 1 where a request fails or an answer is of another memory or version."""
+    """A server asked by many clients. Exit code 1 where a request fails or the wrong memory answers."""
     run = Run.begin("serve", **locals())
     import torch
 

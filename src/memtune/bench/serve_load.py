@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _SAID = re.compile(rb'"content": ?"[^"]')
+_LONGEST_MARK = 16
+"""Bytes of it that may have come with an earlier part."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _PATIENCE = 150.0
 """Seconds that the last answers may take after the time is over."""
@@ -52,9 +54,9 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self.first is None and _SAID.search(data):
-            self.first = time.perf_counter()
         self.held += data
+        if self.first is None and _SAID.search(self.held, max(0, len(self.held) - len(data) - _LONGEST_MARK)):
+            self.first = time.perf_counter()
         if self._whole is not None and not self._whole.done() and is_whole(self.held):
             self._whole.set_result(bytes(self.held))
 
@@ -204,8 +206,9 @@ async def _client(plan: Plan, number: int, until: float) -> None:
         except OSError as fault:
             problem = f"{type(fault).__name__}: {fault}"
             await asyncio.sleep(0.1)
-        first = connection.first if connection and not problem else None
-        reply = Reply(asked, sent, first, time.perf_counter(), problem)
+        done = time.perf_counter()
+        first = (connection.first or done) if connection and raw else None
+        reply = Reply(asked, sent, first, done, problem)
         plan.replies.append(reply)
         if raw:
             read(raw, reply)

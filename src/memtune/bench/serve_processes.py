@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 class StartFailed(MemtuneError):
-    """A process of the benchmark did not start."""
+    """A process of the benchmark did not start, or broke off."""
 
 
 @dataclass
@@ -61,9 +61,10 @@ def running(name: str, command: Sequence[str], threads: int, log: Path, **env: s
 
 
 def failed(name: str, log: Path) -> StartFailed:
-    """With the last line that it wrote."""
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return StartFailed(f"{name} did not start: {lines[-1][:300] if lines else 'it said nothing'}")
+    """With the last thing that it said."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    said = [line.removeprefix("error: ") for line in lines if line and not line.startswith("hint: ")]
+    return StartFailed(f"{name} broke off: {said[-1][:300] if said else 'it said nothing'}")
 
 
 @contextmanager

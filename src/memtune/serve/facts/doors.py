@@ -17,7 +17,7 @@ import anyio.to_thread
 from fastapi import Depends, Header, Path, Response
 
 from memtune.core.facts import Fact
-from memtune.errors import ConflictError, FolderError, FolderLocked, NotFound, UnknownFact
+from memtune.errors import BadRows, ConflictError, FolderError, FolderLocked, NotFound, UnknownFact
 from memtune.life import state_of
 from memtune.model import MemoryModel
 from memtune.serve.facts.shapes import FactOut
@@ -238,6 +238,8 @@ class Door:
         except ConflictError as fault:
             line = "what the memory holds says something else" if self.key.hidden else fault.message
             raise Refused(409, line, hint="pass `on_conflict`, or change the fact that is there") from fault
+        except BadRows as fault:
+            raise Refused(400, fault.message, hint="nothing was learned; mend them") from fault
         except (FolderError, NotFound, FileNotFoundError) as fault:
             self.path()  # raises where it is gone
             if isinstance(fault, FileNotFoundError):

@@ -28,11 +28,13 @@ from memtune.errors import (
 )
 from memtune.serve.desk import Busy
 from memtune.serve.http.protocol import protocol_of
+from memtune.serve.files import TooLarge
 from memtune.serve.lamini.faults import code_of
 from memtune.serve.logs import log
 from memtune.serve.shelf import UnknownModel
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (TooLarge, 413),
     (NotFound, 404),
     (UnknownFact, 404),
     (UnknownVersion, 404),

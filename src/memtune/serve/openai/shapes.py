@@ -13,7 +13,7 @@ class Shape(BaseModel):
 
 EVENTS: dict[str, Any] = {
     "description": "The reply; with `stream` its events: each line `data: ` and a chunk, the last `data: [DONE]`.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": {"description": "Events, each with its `data`."}}},
 }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memtune.serve.facts.shapes.common import Asked, Named, Text, example
+from memtune.serve.facts.shapes.common import Asked, Data, Named, Text, example
 from memtune.serve.facts.shapes.facts import FactOut
 
 
@@ -123,7 +123,7 @@ class NoteIn(Asked):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "shown to the board"}]})
 
     text: Text
-    data: dict[str, Any] | None = None
+    data: Data | None = None
 
 
 class MergeAsked(Asked):
