@@ -207,6 +207,18 @@ def test_what_is_learned_meanwhile_is_answered_at_once(memories: Path, backbone:
     desk.close()
 
 
+def test_an_old_version_that_was_purged_elsewhere_forgets_too(backbone: Backbone, tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, backbone)
+    with MemoryModel(backbone, tmp_path / "young") as writer:
+        writer.learn(FACTS[:2])
+        old = Asking("young@v1", FACTS[0]["question"], decode={"max_new_tokens": 8})
+        assert asyncio.run(desk.ask(old, LOCAL)).text == FACTS[0]["answer"]
+        writer.purge("fact-0")
+        assert not asyncio.run(desk.ask(old, LOCAL)).fired
+        assert asyncio.run(desk.ask(Asking("young@v1", FACTS[1]["question"]), LOCAL)).text == FACTS[1]["answer"]
+    desk.close()
+
+
 def test_who_has_no_event_loop_asks_as_well(desk: Desk) -> None:
     assert desk.ask_now(Asking("acme", FACTS[2]["question"]), LOCAL).text == FACTS[2]["answer"]
 

@@ -15,13 +15,13 @@ from typing import Any
 from memtune.answering import Answering, Prepared, Question
 from memtune.config import Config, DecodeConfig
 from memtune.core.reports import Answer
-from memtune.errors import InputError
+from memtune.errors import FolderError, InputError
 from memtune.model import decoding
 from memtune.router.encoders import make_encoder
 from memtune.serve import tally
 from memtune.serve.engine import Busy, Engine, Event, Load, Piece, Ticket
 from memtune.serve.keys import Key
-from memtune.serve.shelf import Seat, Shelf
+from memtune.serve.shelf import Seat, Shelf, UnknownModel
 
 __all__ = ["Asking", "Busy", "Desk", "Piece"]
 _PREPARERS = 2
@@ -130,15 +130,20 @@ class Desk:
         engine.require_room()
         answering = seat.answering()
         config = self._decoding(asking)
-        prepared = answering.prepare(
-            asking.question,
-            config,
-            memory=seat.memory is not None,
-            raw=asking.raw,
-            draw=asking.draw,
-            schema=asking.schema,
-            hidden=key.hidden,
-        )
+        try:
+            prepared = answering.prepare(
+                asking.question,
+                config,
+                memory=seat.memory is not None,
+                raw=asking.raw,
+                draw=asking.draw,
+                schema=asking.schema,
+                hidden=key.hidden,
+            )
+        except (FolderError, FileNotFoundError):
+            if seat.memory is not None and seat.memory not in self.shelf.memories(key):  # it has just been deleted
+                raise UnknownModel(asking.model, self.shelf.models(key)) from None
+            raise
         return engine, answering, prepared
 
     def _ticket(self, asking: Asking, prepared: Prepared, deliver: Callable[[Event], None], *, streams: bool) -> Ticket:

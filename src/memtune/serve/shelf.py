@@ -6,13 +6,14 @@ import difflib
 import re
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from memtune.answering import Answering
 from memtune.config import DEFAULT_MODEL, Config
 from memtune.core.backbone import Backbone
-from memtune.errors import NotFound, UsageError
+from memtune.errors import NotFound, UnknownVersion, UsageError
 from memtune.model import MemoryModel
 from memtune.serve.keys import Key
 from memtune.store import MemoryFolder
@@ -104,7 +105,7 @@ class Shelf:
         memory, _, at = name.partition("@")
         if not at and memory in (BASE, self.model, *self.aliases):
             return self._base(name)
-        seat = self._seats.get(name)
+        seat = self._standing(name, at)
         if seat is not None and seat.memory is not None and (key is None or key.may_use(seat.memory)):
             return seat
         if memory not in self.memories(key) or (at and not _AT.fullmatch(at)):
@@ -114,6 +115,26 @@ class Shelf:
                 self._seats[name] = self._open(name, memory, at)
                 self._close_old()
             return self._seats[name]
+
+    def _standing(self, name: str, at: str) -> Seat | None:
+        """What is open under this name. An old version that was purged since is opened anew: it is another one."""
+        seat = self._seats.get(name)
+        if seat is not None and at and not self._is_as_it_was(seat, at):
+            with self._lock:
+                if self._seats.get(name) is seat:
+                    del self._seats[name]
+            return None
+        return seat
+
+    def _is_as_it_was(self, seat: Seat, at: str) -> bool:
+        folder = seat.model.memory.folder
+        known = folder.refs
+        folder.refresh()
+        if folder.branch is not None or folder.refs is known:
+            return True
+        with suppress(UnknownVersion):
+            return folder.resolve(at) == folder.manifest.point
+        return False
 
     def _base(self, name: str) -> Seat:
         """A model alone."""

@@ -27,8 +27,8 @@ from memtune.errors import (
     UsageError,
 )
 from memtune.serve.desk import Busy
-from memtune.serve.http.protocol import protocol_of
 from memtune.serve.files import TooLarge
+from memtune.serve.http.protocol import protocol_of
 from memtune.serve.lamini.faults import code_of
 from memtune.serve.logs import log
 from memtune.serve.shelf import UnknownModel
