@@ -145,6 +145,15 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert [sheet.rows for sheet in result.sheets()]
 
 
+def test_a_fault_in_any_turn_is_one_of_the_run_unless_it_is_the_peers() -> None:
+    result = ServeResult(8, 24, 1, 1)
+    load = soaked([1, 1], failed=2, problems=["status 500"]).load
+    result.arm("64 clients").add(load)
+    result.arm("transformers serve").add(load)
+    result.arm("transformers serve").peer = True
+    assert result.faults == ["64 clients: 2 failed, 0 wrong: status 500"]
+
+
 def test_what_a_peer_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert serve_peers.missing_for_transformers() == ""
     monkeypatch.setattr(serve_peers, "find_spec", lambda name: None)
@@ -158,7 +167,9 @@ def backbone() -> Backbone:
 
 
 def test_the_world_is_the_same_work_in_every_version(backbone: Backbone, tmp_path: Path) -> None:
-    world = serve_world.make(backbone, tmp_path, Config(), facts=8, tokens=12, seed=0)
+    world = serve_world.make(backbone, tmp_path, Config(), facts=8, tokens=12, seed=0, even=3)
+    assert world.steps[:3] == [12] * 3
+    assert len(set(world.steps)) > 1
     assert world.versions == {"north@v1": 1, "north": 2, "south": 1}
     tail = backbone.template.question("?").tail
     for answers in world.says.values():

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
 from test_families import EXPERTS_PER_BATCH, WITHOUT_KV
+from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from memtune import MemoryModel
 from memtune.config import DecodeConfig
 from memtune.core.backbone import Backbone
+from memtune.core.cache import Roomy
 from memtune.core.generate import Decoder, Read, Reply, Request
 
 CONFIG = DecodeConfig(max_new_tokens=24)
@@ -117,3 +121,65 @@ def test_a_long_reply_is_spelled_piece_by_piece_as_it_is_spelled_whole() -> None
     row.end()
     pieces.append(row.news())
     assert "".join(pieces) == text.strip()
+
+
+def with_byte_fallback() -> PreTrainedTokenizerFast:
+    """As SentencePiece makes them: characters that are no token are spelled by their bytes."""
+    raw = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    raw.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    raw.decoder = decoders.Sequence(steps)
+    special = ["<unk>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    raw.train_from_iterator(tiny.TEXT * 4, trainers.BpeTrainer(vocab_size=500, special_tokens=special))
+    return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="</s>", pad_token="</s>", unk_token="<unk>")
+
+
+def test_many_characters_of_several_tokens_each_are_spelled_as_they_are_said() -> None:
+    backbone = Backbone(tiny.model("llama"), with_byte_fallback())
+    row = Decoder(backbone, [], [Request(backbone.template.question("Why?"))], CONFIG).rows[0]
+    tokens = backbone.tokenizer("ಕ" * 40 + " lamp", add_special_tokens=False)["input_ids"]
+    assert len(tokens) > 120
+    for token in tokens[:61]:  # up to the last byte of a character
+        row.reply.tokens.append(token)
+        row.news()
+    assert row.text().strip() == "ಕ" * 20
+    for token in tokens[61:]:
+        row.reply.tokens.append(token)
+    assert row.text().strip() == "ಕ" * 40 + " lamp"
+
+
+def test_a_reply_that_has_ended_is_scored_no_further() -> None:
+    backbone = Backbone(tiny.model("llama"), tiny.tokenizer())
+    request, long = (Request(backbone.template.question(text)) for text in QUESTIONS[:2])
+    scored = [dataclasses.replace(CONFIG, logprobs=True, max_new_tokens=most) for most in (3, 9)]
+    replies = Decoder(backbone, [], [request, long], scored).finish()
+    assert [(len(r.tokens), len(r.scores)) for r in replies] == [(3, 3), (9, 9)]
+
+
+def test_what_a_row_leaves_behind_reaches_no_other() -> None:
+    held = Roomy(*torch.full((2, 3, 2, 10, 4), torch.nan))
+    held.leave(2)
+    held.absorb(Roomy(*torch.ones(2, 1, 2, 4, 4)))
+    assert not held.keys[2].isnan().any()
+    assert not held.values[2].isnan().any()
+
+
+def test_what_goes_wrong_in_one_row_ends_no_other() -> None:
+    backbone = Backbone(tiny.model("llama"), tiny.tokenizer())
+
+    class Broken:
+        ended = False
+
+        def allow(self, logits_V: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("the form broke")
+
+        def said(self, token: int) -> None: ...
+
+    prompts = [backbone.template.question(text) for text in QUESTIONS[:2]]
+    decoder = Decoder(backbone, [], [Request(prompts[0], constraint=Broken()), Request(prompts[1])], CONFIG)
+    while not decoder.rows[1].reply.finish:
+        decoder.step()
+    assert str(decoder.rows[0].fault) == "the form broke"
+    assert decoder.replies[1].tokens == Decoder(backbone, [], [Request(prompts[1])], CONFIG).finish()[0].tokens
+    with pytest.raises(RuntimeError, match="the form broke"):
+        Decoder(backbone, [], [Request(prompts[0], constraint=Broken())], CONFIG).finish()

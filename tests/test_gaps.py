@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import tiny
 
+from memtune.core.backbone import Backbone
 from memtune.evaluate.use.world import make
 from memtune.gaps import fits, names_key, open_field
 from memtune.model import MemoryModel
@@ -60,3 +63,13 @@ def test_one_fact_is_recited_in_the_field_that_the_message_names(tmp_path: Path)
         right = [f'"{k.relation.key}": "{k.value}"' in a.text for k, a in zip(known, answers, strict=True)]
         assert sum(right) >= 10
         assert [[use.id for use in a.facts] for a in answers] == [[k.id] for k in known]
+
+
+def test_nobody_waits_for_a_memory_that_moves_where_no_field_is_open(tmp_path: Path) -> None:
+    with MemoryModel(Backbone(tiny.model("llama"), tiny.tokenizer()), tmp_path / "memory") as llm:
+        llm.learn(tiny.facts(2))
+        answering = llm.memory.answering
+        find_gap = answering.request("Why?", memory=True).find_gap
+        assert find_gap is not None
+        with answering.moving(llm.memory.folder.manifest), ThreadPoolExecutor() as other:
+            assert other.submit(find_gap, 'She said: "').result(timeout=20) == {}

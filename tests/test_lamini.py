@@ -94,7 +94,9 @@ def test_errors_have_the_names_of_the_reference(status: int, name: str) -> None:
 def test_files_of_rows(tmp_path: Path) -> None:
     csv, lines = tmp_path / "a.csv", tmp_path / "a.jsonl"
     csv.write_text('q,a\n"one, two",1\n"say ""yes""",\n', encoding="utf-8")
-    lines.write_text('{"input": "one", "output": "1"}\n\n{"input": "two"}\n', encoding="utf-8")
+    lines.write_text(
+        '{"input": "one", "output": "1"}\n\n{"input": "two"}\n{"input": "no", "output": 0}\n', encoding="utf-8"
+    )
     assert list(rows_of(csv, "q", "a")) == [
         {"input": "one, two", "output": "1"},
         {"input": 'say "yes"', "output": ""},
@@ -102,6 +104,7 @@ def test_files_of_rows(tmp_path: Path) -> None:
     assert list(rows_of(lines, "input", "output")) == [
         {"input": "one", "output": "1"},
         {"input": "two", "output": ""},
+        {"input": "no", "output": 0},
     ]
     with pytest.raises(ValueError, match="row 1 has no 'input'"):
         list(rows_of(csv, "input", "output"))

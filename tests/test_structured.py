@@ -365,6 +365,15 @@ def test_a_class_that_knows_its_schema() -> None:
     assert schema_of(Lamp)["properties"]
 
 
+def _doubling(depth: int) -> dict[str, Any]:
+    """Each part holds the next one twice."""
+    named = {
+        f"d{n}": {"type": "object", "properties": {name: {"$ref": f"#/$defs/d{n + 1}"} for name in "ab"}}
+        for n in range(depth)
+    }
+    return {"$ref": "#/$defs/d0", "$defs": {**named, f"d{depth}": {"type": "string"}}}
+
+
 def _deep(depth: int) -> dict[str, Any]:
     return {"type": "array", "items": _deep(depth - 1)} if depth else {"type": "string"}
 
@@ -380,6 +389,7 @@ def _deep(depth: int) -> dict[str, Any]:
         ({"enum": []}, "empty"),
         ({"type": "string", "minLength": 10**9}, "minLength"),
         (_deep(60), "deep"),
+        (_doubling(40), "unfold"),
         ({"enum": ["x" * 100_000]}, "characters"),
         ({"type": "string", "pattern": "("}, "followed"),
         ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "unsatisfiable"),

@@ -300,6 +300,8 @@ class Answering:
             return Request(asked.prompt, self._with_skills(experts, asked), draw=asked.draw)
 
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
+            if open_field(said) is None:  # seen without the lock, which another thread may hold for long
+                return {}
             with self._lock:
                 found = self._gap(asked, said) if asked.version == self._version else None
                 reciting = self._use(asked, found, recited=True) if found and self.in_force(found.owner) else {}

@@ -18,6 +18,7 @@ from memtune.config import Config, ServeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.generate import Decoder
 from memtune.core.reports import Answer
+from memtune.core.rows import Row
 from memtune.errors import InputError, MemtuneError
 from memtune.serve.desk import Asking, Busy, Desk, Piece
 from memtune.serve.engine import EngineFailed
@@ -241,3 +242,89 @@ def test_closing_tells_those_who_wait(memories: Path, backbone: Backbone) -> Non
     desk.close()
     thread.join(20)
     assert [str(f) for f in found] == ["the server is ending"]
+
+
+def test_one_place_in_the_queue_is_enough_for_one(memories: Path, backbone: Backbone) -> None:
+    desk = make_desk(memories, backbone, queue=1)
+    assert asyncio.run(desk.ask(Asking("acme@v1", FACTS[0]["question"]), LOCAL)).text == FACTS[0]["answer"]
+    desk.close()
+
+
+def test_who_went_away_while_it_waited_takes_no_place_in_the_queue(memories: Path, backbone: Backbone) -> None:
+    desk = make_desk(memories, backbone, rows=1, queue=2)
+
+    async def run() -> None:
+        stream = desk.stream(LONG, LOCAL)
+        await anext(stream)
+        for _ in range(6):
+            waiting = asyncio.create_task(desk.ask(LONG, LOCAL))
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        await stream.aclose()
+
+    asyncio.run(run())
+    desk.close()
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("out of memory"), BaseException("a library panicked")])
+@pytest.mark.parametrize("where", ["absorb", "leave"])
+def test_nobody_waits_for_ever_when_joining_or_leaving_breaks_down(
+    where: str, fault: BaseException, memories: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(memories, backbone)
+
+    def broken(*_: Any) -> None:
+        raise fault
+
+    async def run() -> list[Any]:
+        stream = desk.stream(LONG, LOCAL)
+        await anext(stream)
+        monkeypatch.setattr(Decoder, where, broken)
+        short = [Asking("acme@v1", row["question"]) for row in FACTS]
+        found = await asyncio.wait_for(
+            asyncio.gather(*(desk.ask(asking, LOCAL) for asking in short), return_exceptions=True), 20
+        )
+        with pytest.raises(EngineFailed):
+            async for _ in stream:
+                pass
+        monkeypatch.undo()
+        assert (await desk.ask(short[0], LOCAL)).text == FACTS[0]["answer"]
+        return found
+
+    found = asyncio.run(run())
+    desk.close()
+    assert all(isinstance(f, (Answer, EngineFailed)) for f in found)
+
+
+def test_a_fault_of_one_request_is_told_to_it_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Row.reason_to_stop
+
+    def broken(self: Row, *, released: bool) -> str:
+        if self.config.seed == 13:
+            raise RuntimeError("no such folder")
+        return plain(self, released=released)
+
+    monkeypatch.setattr(Row, "reason_to_stop", broken)
+    asked = [Asking("acme@v1", row["question"], decode={"seed": 13 if n == 2 else 0}) for n, row in enumerate(FACTS)]
+
+    async def run() -> list[Any]:
+        return await asyncio.gather(*(desk.ask(asking, LOCAL) for asking in asked), return_exceptions=True)
+
+    found = asyncio.run(run())
+    assert isinstance(found.pop(2), EngineFailed)
+    assert [a.text for a in found] == [row["answer"] for n, row in enumerate(FACTS) if n != 2]
+
+
+def test_a_beginning_is_read_anew_for_experts_that_act_on_it(backbone: Backbone, tmp_path: Path) -> None:
+    settings = dataclasses.replace(Config(), lora=dataclasses.replace(Config().lora, positions="all"))
+    with MemoryModel(backbone, tmp_path / "early", config=settings) as llm:
+        assert llm.learn(FACTS[:1], kind="lora").learned == 1
+    desk = make_desk(tmp_path, backbone)
+    system = {"role": "system", "content": "You sell lamps and tables, and nothing else in the whole wide world. " * 3}
+    for question in ("Why?", "Why?", FACTS[0]["question"]):
+        asyncio.run(desk.ask(Asking("early", [system, {"role": "user", "content": question}]), LOCAL))
+    (load,) = desk.load()
+    desk.close()
+    assert (load.prefix_hits, load.prefix_misses) == (1, 1)

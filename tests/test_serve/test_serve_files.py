@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,10 @@ def test_an_upload_is_its_senders_and_the_admins(files: Files) -> None:
             files.find(id_, ANNA)
         with pytest.raises(UnknownFile):
             files.delete(id_, ANNA)
+    shut_out = replace(BERT, scopes=frozenset({"admin"}), id="k9", hidden=frozenset({"wages"}))
+    assert files.of(shut_out) == []  # an upload may hold what is hidden from it
+    with pytest.raises(UnknownFile):
+        files.find(first.id, shut_out)
     files.delete(second.id, LOCAL)
     assert files.of(LOCAL) == [first]
     assert left(files) == [files.path(first).name]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.metadata
 import io
 import json
+import logging
 import re
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +27,7 @@ from fastapi import APIRouter
 from fastapi.testclient import TestClient
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from starlette import formparsers
 from test_serve.conftest import FACTS, Served, serving
 from typer.testing import CliRunner
 
@@ -39,8 +43,8 @@ from memtune.serve.house import House
 from memtune.serve.http.app import make_app
 from memtune.serve.http.body import BodyGuard, parsed
 from memtune.serve.http.errors import Refused
-from memtune.serve.http.server import bind
-from memtune.serve.keys import Keys
+from memtune.serve.http.server import Server, bind
+from memtune.serve.keys import Forbidden, Keys
 from memtune.serve.logs import to_standard_error
 from memtune.serve.shelf import UnknownModel
 
@@ -69,6 +73,8 @@ FAULTS = {
     "elsewhere": errors.BackboneMismatch("the memory was made on another model", hint="load that one"),
     "conflict": errors.ConflictError("two answers"),
     "unknown": UnknownModel("acmee", ["acme"]),
+    "version": errors.UnknownVersion("there is no version v99"),
+    "forbidden": Forbidden("this key may not"),
     "refused": Refused(418, "no", hint="not so", code="teapot", param="pot", headers={"X-Own": "1"}),
 }
 
@@ -122,6 +128,8 @@ def server(tmp_path: Path) -> Iterator[Own]:
         ("elsewhere", 503, "server_error", "unavailable", 503),
         ("conflict", 409, "invalid_request_error", None, 400),
         ("unknown", 404, "not_found_error", "model_not_found", 594),
+        ("version", 404, "not_found_error", "model_not_found", 594),
+        ("forbidden", 403, "permission_error", None, 403),
         ("refused", 418, "invalid_request_error", "teapot", 418),
     ],
 )
@@ -258,6 +266,11 @@ def test_a_chat_of_too_many_messages_is_refused_before_it_is_looked_at(tmp_path:
     assert told.json()["error"]["message"].startswith("a chat of 4 messages is too long")
 
 
+def test_a_body_of_no_kind_is_looked_at_as_well(server: Own) -> None:
+    told = server.client.post("/v1/chat/completions", content=b"[" * 100_000)
+    assert (told.status_code, told.json()["error"]["message"]) == (400, "the body is nested more than 64 deep")
+
+
 def test_bodies_together_are_bounded() -> None:
     """Seventeen clients send a body of the largest size, and none of them comes to its end."""
     guard = BodyGuard(lambda *_: None, Config().with_settings(["serve.max_body=1000"]).serve)  # type: ignore[arg-type]
@@ -296,6 +309,16 @@ def test_an_upload_is_bounded_while_it_comes(tmp_path: Path) -> None:
         declared = server.client.post("/v1/files", content=parts + b"a" * 2000, headers=kind)
         chunked = server.client.post("/v1/files", content=iter([parts, b"a" * 2000]), headers=kind)
     assert [declared.status_code, chunked.status_code] == [413, 413]
+
+
+def test_a_disk_that_is_full_while_an_upload_comes(server: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(tempfile.SpooledTemporaryFile):  # type: ignore[type-arg]
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(formparsers, "SpooledTemporaryFile", Full)
+    told = server.client.post("/v1/files", files={"file": ("a.jsonl", b"{}")}, data={"purpose": "fine-tune"})
+    assert (told.status_code, "no space left" in told.text) == (507, True)
 
 
 # ---- who may ask ----------------------------------------------------------------------------------------------------
@@ -408,6 +431,16 @@ def test_one_line_a_request_and_no_text(server: Own) -> None:
     assert (second["tokens"], second["prompt_tokens"], second["fired"], second["abstained"]) == (4, 22, 1, 1)
     assert second["ms"] > 0
     assert "aunt" not in server.log.getvalue()
+
+
+def test_a_route_is_named_as_clients_call_it(server: Own) -> None:
+    for path in ("/v1/memories/secret/facts", "/v1/models/secret", "/v1/train/jobs/7", "/secret"):
+        server.client.get(path)
+    routes = ["/v1/memories/{name}/facts", "/v1/models/{model:path}", "/v1/train/jobs/{job_id}", "(unknown)"]
+    assert [line["route"] for line in server.lines()] == routes
+    figures = server.client.get("/metrics").text
+    assert all(f'route="{route}",status="404"' in figures for route in routes)
+    assert "secret" not in figures + server.log.getvalue()
 
 
 def test_texts_are_logged_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -539,6 +572,16 @@ def test_a_damaged_database_is_told_in_a_line(tmp_path: Path) -> None:
     ):
         assert result.exit_code == 1
         assert re.match(r"error: .*server.sqlite cannot be used: .*\nhint: put back a copy", result.output)
+
+
+def test_forms_are_put_aside_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, seen = tempfile.gettempdir(), list[str]()
+    monkeypatch.setattr(Server, "work", lambda self: seen.append(tempfile.gettempdir()))
+    for logger in ("memtune.serve", "uvicorn.error"):
+        monkeypatch.setattr(logging.getLogger(logger), "handlers", [])
+    result = run("--data", str(tmp_path), "--port", "0")
+    assert (result.exit_code, seen) == (0, [str(tmp_path / "files")]), result.output
+    assert tempfile.gettempdir() == before
 
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,16 @@ from memtune.core.backbone import Backbone
 from memtune.errors import FolderLocked, NotFound, UsageError
 from memtune.model import MemoryModel
 from memtune.serve.database import Database
+from memtune.serve.engine import Busy
 from memtune.serve.files import Files
 from memtune.serve.jobs import Job, Jobs, Plan, UnknownJob
+from memtune.serve.jobs import jobs as jobs_module
 from memtune.serve.jobs import scheduler as scheduler_module
 from memtune.serve.jobs import worker as worker_module
 from memtune.serve.jobs.records import STUCK_AT_MOST, Records, Superseded
 from memtune.serve.jobs.scheduler import Scheduler, next_job
 from memtune.serve.jobs.worker import Work, config_from
-from memtune.serve.keys import LOCAL, Key
+from memtune.serve.keys import LOCAL, Forbidden, Key
 from memtune.store import MemoryFolder
 
 ANNA = Key("k1", "anna", frozenset({"teach"}), memories=frozenset({"acme", "other"}))
@@ -114,6 +116,8 @@ def test_a_job_learns_its_file_lot_by_lot_and_shows_what_came_of_it(office: Offi
         number = int(row["input"].split()[-1].rstrip("?"))
         assert (base["model_name"], tuned) == ("base", {"model_name": "acme", "output": f"PX-{number * 7}"})
         assert base["output"] != tuned["output"]
+    with MemoryModel(backbone(), office.data / "acme") as model:
+        assert {version.commit.author for version in model.log()} == {"job-1"}
     ids = [event["id"] for event in office.jobs.events(1)]
     assert ids == sorted(ids)
     assert office.messages(1)[0] == "the job was created"
@@ -221,6 +225,28 @@ def test_a_file_that_is_gone_is_named(office: Office) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            NotFound("no model folder at '/srv/models/llama'", hint="GET /v1/a/b"),
+            "no model folder at 'llama'; GET /v1/a/b",
+        ),
+        (PermissionError(13, "denied", "/root/.cache/x.bin"), "PermissionError: [Errno 13] denied: 'x.bin'"),
+        (ValueError("a/b or 1/2 at https://hub.example/a/b"), "ValueError: a/b or 1/2 at https://hub.example/a/b"),
+    ],
+)
+def test_no_path_of_the_server_is_told(
+    office: Office, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: str
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(MemoryModel, "learn", broken)
+    plan = replace(office.plan(office.upload(rows(2))), model="/srv/models/llama")
+    assert office.work(office.jobs.add(plan, LOCAL).id).error == told
+
+
 def test_an_unforeseen_fault_ends_the_job_and_not_the_worker(
     office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,6 +327,67 @@ def test_jobs_are_their_keys_own(office: Office) -> None:
         office.add(rows(1), ANNA, memory="secret")
     with pytest.raises(UsageError, match=r"unknown setting 'lora\.nonsense'"):
         office.add(rows(1), settings=["lora.nonsense=1"])
+
+
+def test_a_key_with_hidden_groups_runs_no_job_and_sees_none_of_others(office: Office) -> None:
+    """With `keep-first` a job would end with the stored answer of each question that it was given."""
+    office.work(office.add([{"input": "What does Anna Brusk earn?", "output": "71000", "group": "wages"}]).id)
+    for scopes in (frozenset({"teach"}), frozenset({"admin"})):
+        shop = Key("k3", "shop", scopes, hidden=frozenset({"wages"}))  # type: ignore[arg-type]
+        for memory in ("acme", "new"):
+            with pytest.raises(Forbidden, match="may not see every group"):
+                office.add([{"input": "What does Anna Brusk earn?", "output": "1"}], shop, memory=memory)
+        assert office.jobs.of(shop) == []
+        with pytest.raises(UnknownJob):
+            office.jobs.find(1, shop)
+
+
+def test_an_admin_of_some_memories_sees_no_jobs_on_others(office: Office) -> None:
+    job, admin = office.add(rows(1)), Key("k4", "boss", frozenset({"admin"}), memories=frozenset({"other"}))
+    assert office.jobs.of(admin) == []
+    with pytest.raises(UnknownJob):
+        office.jobs.find(job.id, admin)
+
+
+def test_jobs_do_not_wait_without_bound(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "_MOST_WAITING", 2)
+    office.add(rows(1))
+    office.add(rows(1))
+    with pytest.raises(Busy):
+        office.add(rows(1))
+    office.jobs.cancel(1, LOCAL)
+    assert office.add(rows(1)).id == 3
+
+
+def test_what_is_resumed_before_it_has_stopped_does_not_stop(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, put = office.add(rows(10)), Records.put_step
+
+    def put_and_think_again(self: Records, number: int, attempt: int, step: Any) -> None:
+        put(self, number, attempt, step)
+        office.jobs.pause(number, LOCAL)
+        assert office.jobs.resume(number, LOCAL).status == "TRAINING MODEL"
+
+    monkeypatch.setattr(Records, "put_step", put_and_think_again)
+    assert office.work(job.id).status == "COMPLETED"
+
+
+def test_a_job_is_not_left_without_a_worker(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler, job = Scheduler(office.records, office.data, CONFIG), office.add(rows(1))
+    scheduler._look()  # there is no folder for its log
+    assert (office.job(job.id).status, scheduler._workers) == ("QUEUED", {})
+    assert "no worker could be started (No such file or directory)" in office.messages(job.id)[-1]
+
+    monkeypatch.setattr(Scheduler, "_command", lambda self, job: [sys.executable, "-c", ""])
+    scheduler._logs.mkdir()
+    scheduler._look()
+    scheduler._workers[job.id].process.wait()
+    with monkeypatch.context() as broken:
+        broken.setattr(Records, "broken_off", lambda *_: 1 / 0)  # a full disk, say
+        with pytest.raises(ZeroDivisionError):
+            scheduler._look()
+    assert office.job(job.id).status == "LOADING DATA"
+    scheduler._watch(scheduler._workers[job.id])
+    assert (office.job(job.id).status, scheduler._workers) == ("QUEUED", {})
 
 
 def test_what_waits_is_cancelled_and_paused_at_once(office: Office) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -164,3 +165,53 @@ def test_a_bucket_holds_a_minute_and_fills_evenly() -> None:
 def test_no_limit_is_no_limit() -> None:
     buckets = Buckets(lambda: 0.0)
     assert {buckets.take("shop", 0) for _ in range(1000)} == {0.0}
+
+
+# ---- the file they are kept in --------------------------------------------------------------------------------------
+
+
+def test_threads_that_end_leave_no_connection_open(keys: Keys) -> None:
+    def look() -> None:
+        keys.any()
+
+    for _ in range(20):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    assert len(keys.database._opened) == 1  # this thread's
+
+
+def test_a_change_that_the_file_gave_up_says_why(keys: Keys) -> None:
+    """On a full disk SQLite goes back by itself: then there is nothing to go back from."""
+
+    def gives_up() -> None:
+        with keys.database.changing() as connection:
+            connection.execute("rollback")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        gives_up()
+    keys.add("shop", ["ask"])
+
+
+def test_a_change_that_cannot_be_committed_does_not_stay_open(keys: Keys) -> None:
+    with keys.database.changing() as connection:
+        connection.execute("create table a (id integer primary key)")
+        connection.execute("create table b (a integer references a (id) deferrable initially deferred)")
+    keys.database._connection.execute("pragma foreign_keys = on")
+    with pytest.raises(sqlite3.IntegrityError), keys.database.changing() as connection:
+        connection.execute("insert into b values (7)")
+    keys.add("shop", ["ask"])
+
+
+@pytest.mark.parametrize(
+    ("scopes", "more", "all_"),
+    [
+        (["admin"], {}, True),
+        (["admin"], {"memories": ["acme"]}, False),
+        (["admin"], {"hidden": ["wages"]}, False),
+        (["ask", "teach"], {}, False),
+    ],
+)
+def test_who_sees_what_others_do(keys: Keys, scopes: list[str], more: dict[str, list[str]], all_: bool) -> None:
+    assert keys.add("boss", scopes, **more)[1].sees_all == all_  # type: ignore[arg-type]

@@ -24,11 +24,15 @@ from memtune.errors import InputError, NotFound, UsageError
 from memtune.lamini import Lamini, error
 from memtune.serve.database import Database
 from memtune.serve.desk import Asking, Busy, Piece
-from memtune.serve.keys import LOCAL, Key, Keys
+from memtune.serve.house import House
+from memtune.serve.keys import LOCAL, Forbidden, Key, Keys
 from memtune.serve.lamini.body import Body
 from memtune.serve.lamini.completions import complete
 from memtune.serve.lamini.data import fact_row
+from memtune.serve.lamini.faults import Duplicate
+from memtune.serve.lamini.names import goal
 from memtune.serve.lamini.pending import Pending
+from memtune.serve.lamini.training import train
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLIENT = "3.4.6"
@@ -79,6 +83,7 @@ def test_a_body_is_read_alike_in_pieces_of_any_size(piece: int) -> None:
         "{1: 2}x", '{"data": [{"a": 1, "a": 2}]}', '{"data": [NaN]}', '{"data": []} x',
         '{"data": ["\xff"]}'.encode("latin-1"),
         '{"data": [' + "[" * 100_000, '{"a": "' + "long" * 10_000,
+        json.dumps({f"field {i}": 1 for i in range(17)} | {"data": [1]}),
     ],
 )  # fmt: skip
 def test_a_broken_body_is_refused(text: str | bytes) -> None:
@@ -202,6 +207,29 @@ def test_more_than_can_wait_is_put_off() -> None:
 def test_requests_that_make_no_sense_are_refused(body: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         asyncio.run(complete(body, cast(Any, SimpleNamespace(config=Config())), LOCAL))
+
+
+# ---- what is trained ------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_is_taken_is_told_only_to_those_who_may_use_it(tmp_path: Path) -> None:
+    with closing(House(tmp_path)) as house:
+        house.shelf.named["secret"] = tmp_path / "memories" / "secret"
+        with pytest.raises(Duplicate):
+            goal(house, LOCAL, "base", "secret")
+        shut_out = Key("k", "shop", frozenset({"teach"}), memories=frozenset({"acme"}))
+        for name in ("secret", "free", None):
+            with pytest.raises(Forbidden, match="may not make a model"):
+                goal(house, shut_out, "base", name)
+        assert goal(house, shut_out, "base", "acme").memory == "acme"
+
+
+def test_a_key_with_hidden_groups_trains_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    shop = Key("k", "shop", frozenset({"teach"}), hidden=frozenset({"wages"}))
+    with closing(House(tmp_path)) as house:
+        with pytest.raises(Forbidden):
+            train(house, shop, model_name="base", rows=[{"input": "a", "output": "b"}])
+        assert (house.files.of(LOCAL), house.jobs.of(LOCAL)) == ([], [])
 
 
 # ---- the unmodified client ------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ import json
 import struct
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,16 +19,20 @@ from typing import Any
 import httpx
 import openai
 import pytest
+import tiny
 from fastapi import Request
 from servers import FACTS, Served
 
+from memtune import MemoryModel
 from memtune.config import Config
+from memtune.core.backbone import Backbone
 from memtune.core.reports import Answer
 from memtune.errors import InputError
 from memtune.serve.desk import Asking, Busy, Piece
 from memtune.serve.jobs import Job, Plan
 from memtune.serve.jobs.job import ENDED_WELL, RESUMABLE, RUNNING, WAITING
 from memtune.serve.keys import LOCAL, Key
+from memtune.serve.lamini import training
 from memtune.serve.openai import results
 from memtune.serve.openai.chat import ChatRequest, chat_completions
 
@@ -77,7 +83,7 @@ def test_an_unknown_model_names_the_near_ones(ai: openai.OpenAI, name: str, near
         ai.models.retrieve(name)
     with pytest.raises(openai.NotFoundError) as fault:
         chat(ai, model=name)
-    assert fault.value.code == "model_not_found" or "@" in name
+    assert fault.value.code == "model_not_found"
     with pytest.raises(openai.NotFoundError):
         chat(ai, model=name, stream=True)
 
@@ -478,6 +484,35 @@ def test_every_state_of_a_job_has_a_name_that_clients_know() -> None:
         assert (shown["fine_tuned_model"] == "m") == (name == "succeeded")
         assert (shown["error"] or {}).get("message") == job.error
     assert {*WAITING, *RUNNING, *ENDED_WELL, *RESUMABLE} == set(results.STATUS)
+
+
+def test_checkpoints_are_what_a_job_has_signed(tmp_path: Path) -> None:
+    """What others learn meanwhile is not a job's; nor is what the job of another server has signed before."""
+    rows_ = tiny.facts(4)
+
+    def learn(author: str, fact: Any) -> None:
+        with closing(MemoryModel(backbone, tmp_path / "m", author=author)) as model:
+            model.learn([fact])
+
+    backbone = Backbone(tiny.model(), tiny.tokenizer(), name="tiny-one")
+    learn("job-7", rows_[0])
+    time.sleep(1.1)  # times of versions are whole seconds
+    began = time.time()
+    for author, fact in zip(("job-7", "shop", "job-7"), rows_[1:], strict=True):
+        learn(author, fact)
+    job = Job(7, "COMPLETED", Plan("m", tmp_path / "m", "bundled", ["file-1"]), "key", began, began, time.time())
+    house: Any = SimpleNamespace(jobs=SimpleNamespace(history=lambda _: []))
+    found = [one["fine_tuned_model_checkpoint"] for one in results.checkpoints(job, house)]
+    assert found == ["m@v4", "m@v2"]
+
+
+def test_a_job_names_its_model_and_not_where_that_lies() -> None:
+    plan = Plan("m", Path("m"), "/srv/models/llama", ["file-1"], settings=("learn.kind=lora",))
+    house: Any = SimpleNamespace(config=Config(), jobs=SimpleNamespace(history=lambda _: [], RESUME_LIMIT=1))
+    for told, name in (({"model": "base"}, "base"), ({"model_name": "llama"}, "llama"), ({}, "m")):
+        job = Job(1, "CREATED", replace(plan, told=told), "key", 1.0)
+        assert results.shown(job, house)["model"] == training.shown(job, house)["base_model_name"] == name
+    assert results.shown(job, house)["memtune"]["kind"] == "lora"
 
 
 @pytest.mark.parametrize(

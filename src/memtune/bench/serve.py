@@ -64,7 +64,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="memtune-") as name:
         say(f"two memories of {size.facts} facts, one of them with two versions")
         world = serve_world.make(
-            backbone, Path(name), config, facts=size.facts, tokens=size.tokens, seed=size.seed
+            backbone, Path(name), config, facts=size.facts, tokens=size.tokens, seed=size.seed, even=size.experts
         )  # fmt: skip
         bench = _Bench(world, model, tuple(settings), size, result, say)
         if not soak_only:
@@ -113,7 +113,7 @@ class _Bench:
     def beside_itself(self) -> None:
         """The server against batches without it, a memory against the model alone, for one client and for many."""
         clients, memory, base = self.size.clients, self.world.asked(NORTH), self.world.asked(BASE)
-        offline, many, plain = f"offline, batches of {_BATCH}", f"{clients} clients", f"{clients} clients, base"
+        offline, many, plain = f"offline, batches of {_BATCH}", _clients(clients), f"{_clients(clients)}, base"
         with self._server() as server, self._offline() as asker:
             for _ in self._rounds():
                 self._ask(asker, offline, NORTH, self.world.questions)
@@ -122,7 +122,7 @@ class _Bench:
                 self._turn(server, "1 client", memory, 1)
                 self._turn(server, "1 client, base", base, 1)
         self.result.compare("served / offline, tokens/s", many, offline, target=0.9)
-        for name in ("1 client", many):
+        for name in dict.fromkeys(("1 client", many)):
             self.result.compare(
                 f"first token, {name}: memory / base", name, f"{name}, base", first=True, target=1.5
             )  # fmt: skip
@@ -135,9 +135,8 @@ class _Bench:
             for _ in self._rounds():
                 for kind, memory in kinds.items():
                     asked = self.world.asked(memory, range(n))
-                    middle = sorted(range(n), key=self.world.steps.__getitem__)[n // 2]
                     self._turn(server, f"{n} clients, {n} experts, {kind}", asked, n, own=True)
-                    self._turn(server, f"{n} clients, one expert, {kind}", [asked[middle]], n, own=True)
+                    self._turn(server, f"{n} clients, one expert, {kind}", asked[:1], n, own=True)
         for kind in kinds:
             names = (f"{n} clients, {n} experts, {kind}", f"{n} clients, one expert, {kind}")
             self.result.compare(f"{n} experts / one, {kind}, tokens/s", *names, target=0.9)
@@ -163,12 +162,12 @@ class _Bench:
             self._load(peer, theirs, 1, _LEAST_SECONDS)  # the first answer of a process is slower
             for _ in self._rounds():
                 for clients in (many, 1):
-                    self._turn(server, f"{ours} ({clients} clients beside {name})", mine, clients)
-                    self._turn(peer, f"{name} ({clients} clients)", theirs, clients)
+                    self._turn(server, f"{ours}, {_clients(clients)}, beside {name}", mine, clients)
+                    self._turn(peer, f"{name}, {_clients(clients)}", theirs, clients)
         for clients in (many, 1):
-            pair = (f"{ours} ({clients} clients beside {name})", f"{name} ({clients} clients)")
-            self.result.compare(f"memtune / {name}, {clients} clients, tokens/s", *pair)
-            self.result.compare(f"memtune / {name}, {clients} clients, first token", *pair, first=True)
+            pair = (f"{ours}, {_clients(clients)}, beside {name}", f"{name}, {_clients(clients)}")
+            self.result.compare(f"memtune / {name}, {_clients(clients)}, tokens/s", *pair)
+            self.result.compare(f"memtune / {name}, {_clients(clients)}, first token", *pair, first=True)
 
     def beside_peft(self) -> None:
         """Distinct experts in one batch, without a server, against distinct adapters of peft in one batch."""
@@ -216,8 +215,10 @@ class _Bench:
         self, server: Server, name: str, asked: Sequence[Mapping[str, Any]], clients: int, *, own: bool = False
     ) -> None:
         load, _ = self._load(server, asked, clients, self.size.turn, own=own)
-        self.result.arm(name).add(load)
-        self.say(f"{name}: {load.tokens_per_second:.0f} tokens/s")
+        arm = self.result.arm(name)
+        arm.peer = server.peer
+        arm.add(load)
+        self.say("; ".join([f"{name}: {load.tokens_per_second:.0f} tokens/s", *load.problems[:1]]))
 
     def _load(
         self,
@@ -242,6 +243,10 @@ class _Bench:
     def _skip(self, why: str) -> None:
         self.say(why)
         self.result.skipped.append(why)
+
+
+def _clients(n: int) -> str:
+    return "1 client" if n == 1 else f"{n} clients"
 
 
 def _experts(kind: str, n: int) -> str:

@@ -37,7 +37,11 @@ def missing_for_transformers() -> str:
         "transformers.cli.serve": "transformers>=5",
     }
     lacking = [package for module, package in wanted.items() if not _is_there(module)]
-    return f"transformers serve is left out: it needs {', '.join(lacking)}" if lacking else ""
+    return (
+        f"transformers serve is left out: it needs {', '.join(lacking)}; pip install 'transformers[serving]'"
+        if lacking
+        else ""
+    )
 
 
 def missing_for_peft() -> str:
@@ -65,7 +69,7 @@ def serving(name: str, model: str, threads: int) -> Iterator[Server]:
         with running(name, [*command, *TRANSFORMERS[name]], threads, log) as process:
             if not _wait_for(port, process):
                 raise failed(name, log)
-            yield Server(name, port, process.pid, where)
+            yield Server(name, port, process.pid, where, peer=True)
 
 
 def _folder(model: str) -> str:

@@ -36,6 +36,8 @@ class Server:
     pid: int
     model: str = ""
     """What its own model is called in a request."""
+    peer: bool = False
+    """It is not the server that is measured."""
 
 
 @contextmanager

@@ -93,6 +93,7 @@ class Arm:
     failed: int = 0
     wrong: int = 0
     problems: list[str] = field(default_factory=list)
+    peer: bool = False
 
     def note(self, tokens_per_second: float, tokens_per_processor_second: float | None) -> None:
         self.tokens_per_second.append(tokens_per_second)
@@ -180,13 +181,15 @@ class ServeResult:
     @property
     def faults(self) -> list[str]:
         """What went wrong with the server that is measured, not how quick it is."""
-        return self.soak.faults if self.soak else []
+        found = self.soak.faults if self.soak else []
+        bad = [arm for arm in self.arms if not arm.peer and (arm.failed or arm.wrong)]
+        return found + [f"{a.name}: {a.failed} failed, {a.wrong} wrong: {a.problems[0]}" for a in bad]
 
     def sheets(self) -> list[Sheet]:
         sheets = [self._soaked(self.soak)] if self.soak else []
         if self.arms:
             columns = ["arm", "tokens/s", "per s of processor", "first token, ms", "95 % within, ms", "failed / wrong"]
-            title = f"Answers of about {self.tokens} tokens, {self.threads} threads, medians of {self.repeats} rounds"
+            title = f"Answers of about {self.tokens} tokens, threads: {self.threads}, medians of {self.repeats} rounds"
             sheets.append(Sheet(title, columns, [arm.row() for arm in self.arms], " ".join(self.skipped)))
         if self.shares:
             columns = ["ratio", "median of rounds", "by processor time", "target", "reached"]

@@ -60,11 +60,15 @@ class World:
         return {"body": body | {"max_tokens": self.steps[place]}, **expected}
 
 
-def make(backbone: Backbone, data: Path, config: Config, *, facts: int, tokens: int, seed: int) -> World:
-    """Two memories of imprints, one of them with two versions. All answers to a question have the same length."""
+def make(backbone: Backbone, data: Path, config: Config, *, facts: int, tokens: int, seed: int, even: int = 0) -> World:
+    """Two memories of imprints, one of them with two versions. All answers to a question have the same length.
+
+    `even`: so many of the first facts differ in nothing but what they say.
+    """
     drawn = random.Random(seed)
     questions = _questions(backbone, facts, tokens + _SPREAD, drawn)
-    world = World(data, questions, [tokens + drawn.randint(-_SPREAD, _SPREAD) for _ in questions])
+    spread = [0 if place < even else drawn.randint(-_SPREAD, _SPREAD) for place in range(facts)]
+    world = World(data, questions, [tokens + more for more in spread])
     for name in (OLD, NORTH, SOUTH):
         answers = _answers(backbone, world.steps, drawn)
         world.says[name] = answers

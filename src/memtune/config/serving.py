@@ -59,6 +59,11 @@ class ServeConfig(Checked):
     log_texts: bool = False
     """Write prompts and answers to the log."""
 
+    @property
+    def max_texts(self) -> int:
+        """Prompts of a list, at most."""
+        return 16 * self.max_choices
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.at_least_one("rows", "queue", "max_body", "max_upload", "max_messages", "max_choices", "lot_size")

@@ -56,6 +56,8 @@ class Roomy(DynamicLayer):
             self._lay_out(max(rows, 2 * self._k.shape[0] if rows > self._k.shape[0] else rows), length=length)
         begin = self._end - other._length
         for mine, theirs in ((self._k, other.keys), (self._v, other.values)):
+            mine[: self._rows, :, self._end - length : self._begin] = 0  # of rows that have left
+            mine[self._rows : rows, :, self._end - length : begin] = 0
             mine[self._rows : rows, :, begin : self._end] = theirs
         self._rows, self._begin = rows, self._end - length
         self._show()

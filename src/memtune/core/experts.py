@@ -121,6 +121,14 @@ class Telling(Protocol):
     """The least lead of an answer token among the facts that were proved."""
 
 
+@runtime_checkable
+class Early(Protocol):
+    """A kind whose experts may act on what stands before the question as well."""
+
+    def acts_early(self, expert: Expert) -> bool:
+        """Whether this one does: then no beginning of its prompt is the plain backbone's."""
+
+
 def least_lead(worst: Tensor, short: Tensor) -> float | None:
     """The least lead among facts that do not fall short. `worst`: of each fact, the largest negative lead."""
     proved = worst[~short]

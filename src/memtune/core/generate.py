@@ -91,7 +91,13 @@ class Decoder:
         """Decode until every row has ended; yields after each step."""
         while not all(row.reply.finish for row in self.rows):
             self.step()
+            self._raise_fault()
             yield
+
+    def _raise_fault(self) -> None:
+        for row in self.rows:
+            if row.fault is not None:
+                raise row.fault
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -152,10 +158,16 @@ class Decoder:
     def choose(self, logits: Tensor) -> list[int]:
         """The next token of every row; a decoder that is told what to say chooses otherwise."""
         best = logits.argmax(-1).tolist()
-        return [
-            row.choose(logits[n], best[n], greedy=row.config.fact_sampling == "greedy" and self._reciting(n))
-            for n, row in enumerate(self.rows)
-        ]
+        return [self._choose(n, row, logits[n], best[n]) for n, row in enumerate(self.rows)]
+
+    def _choose(self, n: int, row: Row, logits_V: Tensor, best: int) -> int:
+        """A row that has ended goes on beside the others; what it says is nobody's."""
+        token = best
+        if not row.reply.finish:
+            with row.by_itself():
+                greedy = row.config.fact_sampling == "greedy" and self._reciting(n)
+                token = row.choose(logits_V, best, greedy=greedy)
+        return token
 
     def _reciting(self, row: int) -> bool:
         return any(action.reciting(row) for action in self._actions.values())
@@ -168,7 +180,8 @@ class Decoder:
                 continue
             if self._keep_logits:
                 row.reply.logits.append(logits[n].clone())
-            self.say(n, row.reply, tokens[n])
+            with row.by_itself():
+                self.say(n, row.reply, tokens[n])
 
     def say(self, row: int, reply: Reply, token: int) -> None:
         """What a row makes of its next token: it is said, or ends the reply."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -57,12 +58,24 @@ class Row:
     def __init__(self, backbone: Backbone, request: Request, config: DecodeConfig) -> None:
         self.backbone, self.request, self.config = backbone, request, config
         self.reply = Reply()
+        self.fault: Exception | None = None
+        """Why it broke off, if it did."""
         self.limit = min(room_for(backbone, request.prompt), config.max_new_tokens)
         self._sampler = Sampler(config, row_seed(config.seed, request.prompt.ids, request.draw))
         self._spelled = 0
         """Tokens whose text stands in `_said` and cannot change."""
+        self._known = 0
+        """From here on tokens are read once more with those behind `_spelled`: a whole character begins here."""
         self._said = ""
         self._shown = ""
+
+    @contextmanager
+    def by_itself(self) -> Iterator[None]:
+        """What goes wrong inside ends this reply, and no other of the batch."""
+        try:
+            yield
+        except Exception as fault:
+            self.fault, self.reply.finish = fault, "fault"
 
     def choose(self, logits_V: Tensor, best: int, *, greedy: bool) -> int:
         """The next token, under what the form of the reply permits."""
@@ -109,22 +122,22 @@ class Row:
             return writer.text_after(tail, tokens)
         while len(tokens) - self._spelled > 2 * _WINDOW:
             self._settle()
-        return self._said + self._after(self._spelled, len(tokens))
+        return self._said + self._behind(len(tokens))
 
     def _settle(self) -> None:
         """Spell some more tokens for good, as far as a whole character ends there."""
         for place in range(self._spelled + _WINDOW, self._spelled + 2 * _WINDOW):
-            more = self._after(self._spelled, place)
+            more = self._behind(place)
             if not more.endswith("\ufffd"):
                 break
-        self._said, self._spelled = self._said + more, place
+        self._said, self._known, self._spelled = self._said + more, self._spelled, place
 
-    def _after(self, place: int, end: int) -> str:
-        """What the tokens from a place on say, read with those before it."""
+    def _behind(self, end: int) -> str:
+        """What the tokens say that are not spelled for good, read with some before them."""
         tokens, writer, tail = self.reply.tokens, self.backbone.writer, self.request.prompt.tail
-        before = tokens[max(0, place - _WINDOW) : place]
+        before = tokens[self._known : self._spelled]
         known = writer.text_after(tail, before) if before else ""
-        return writer.text_after(tail, [*before, *tokens[place:end]])[len(known) :]
+        return writer.text_after(tail, tokens[self._known : end])[len(known) :]
 
     def news(self) -> str:
         """What it has said since this was last asked and cannot change any more."""

@@ -24,7 +24,8 @@ def rows_of(path: str | os.PathLike[str], input_key: str, output_key: str) -> It
     for number, row in enumerate(found, 1):
         if not isinstance(row, dict) or input_key not in row:
             raise ValueError(f"{where.name}: row {number} has no '{input_key}'; name its field with input_key")
-        yield {"input": row[input_key], "output": row.get(output_key) or ""}
+        output = row.get(output_key)
+        yield {"input": row[input_key], "output": "" if output is None else output}
 
 
 def _jsonl(path: Path) -> Iterator[Any]:

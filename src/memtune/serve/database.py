@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,21 +20,17 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._opened: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = sqlite3.connect(self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-            found.row_factory = sqlite3.Row
-            found.execute("pragma journal_mode=wal")
-            found.execute("pragma synchronous=full")
-            self._local.connection = found
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None:
+            held = self._local.held = _Held(self.path)
             with self._lock:
-                self._opened.append(found)
-        return found
+                self._opened.add(held)
+        return held.connection
 
     def require(self, *tables: str) -> None:
         """Make these tables where they are not there yet: each a `create table if not exists …`."""
@@ -47,10 +44,11 @@ class Database:
         connection.execute("begin immediate")
         try:
             yield connection
+            connection.execute("commit")
         except BaseException:
-            connection.execute("rollback")
+            if connection.in_transaction:  # on a full disk SQLite may have gone back by itself
+                connection.execute("rollback")
             raise
-        connection.execute("commit")
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         return self._connection.execute(query, values).fetchall()
@@ -61,10 +59,26 @@ class Database:
 
     def close(self) -> None:
         with self._lock:
-            for connection in self._opened:
-                connection.close()
+            for held in self._opened:
+                held.connection.close()
             self._opened.clear()
             self._local = threading.local()
+
+
+class _Held:
+    """The connection of a thread, which is closed when the thread ends: a server's threads come and go."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = sqlite3.connect(
+            path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+        )  # fmt: skip
+        self.connection.row_factory = sqlite3.Row
+        self.connection.execute("pragma journal_mode=wal")
+        self.connection.execute("pragma synchronous=full")
+
+    def __del__(self) -> None:
+        if hasattr(self, "connection"):  # a file that cannot be opened has none
+            self.connection.close()
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class Desk:
         self._lock = threading.Lock()
         self._on_the_way = 0
         """Requests that are being routed, or wait for that."""
+        self._posting: _Post | None = None
         self._preparers = ThreadPoolExecutor(_PREPARERS, thread_name_prefix="memtune-prepare")
 
     # ---- asking -------------------------------------------------------------------------------------------------
@@ -69,7 +70,8 @@ class Desk:
         return self._events(asking, key, streams=True)
 
     async def _events(self, asking: Asking, key: Key, *, streams: bool) -> AsyncIterator[Piece | Answer]:
-        loop, mail = asyncio.get_running_loop(), _Mailbox()
+        loop = asyncio.get_running_loop()
+        mail = _Mailbox(self._post(loop))
         with self._coming():
             if self._on_the_way > self.config.serve.queue:
                 raise Busy(1.0)
@@ -126,11 +128,11 @@ class Desk:
     def _prepare(self, asking: Asking, key: Key) -> tuple[Engine, Answering, Prepared]:
         """Find the model, route the question and gather its experts."""
         seat = self.shelf.find(asking.model, key)
-        engine = self._engine(seat)
-        engine.require_room()
-        answering = seat.answering()
         config = self._decoding(asking)
         try:
+            engine = self._engine(seat)
+            engine.require_room(arriving=1)
+            answering = seat.answering()
             prepared = answering.prepare(
                 asking.question,
                 config,
@@ -152,6 +154,12 @@ class Desk:
 
     def _decoding(self, asking: Asking) -> DecodeConfig:
         return decoding(self.config.decode, asking.decode)
+
+    def _post(self, loop: asyncio.AbstractEventLoop) -> _Post:
+        """Shared by all who wait in this loop."""
+        if self._posting is None or self._posting.loop is not loop:
+            self._posting = _Post(loop)
+        return self._posting
 
     # ---- engines ------------------------------------------------------------------------------------------------
 
@@ -206,18 +214,38 @@ def _counted(answer: Answer) -> Answer:
     return answer
 
 
+class _Post:
+    """Wakes those who wait in a loop: one call from the engine's thread for all that came together."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._filled: deque[asyncio.Event] = deque()
+        self._called = False
+
+    def note(self, came: asyncio.Event) -> None:
+        self._filled.append(came)
+        if not self._called:
+            self._called = True
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._called = False  # before looking: what comes from now on calls again
+        while self._filled:
+            self._filled.popleft().set()
+
+
 class _Mailbox:
     """From the engine's thread to a coroutine; what comes while the loop is busy comes together."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, post: _Post) -> None:
+        self._post = post
         self._held: deque[Event] = deque()
         self._came = asyncio.Event()
 
     def put(self, event: Event) -> None:
         self._held.append(event)
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._came.set)
+        self._post.note(self._came)
 
     async def get(self) -> Event:
         while not self._held:

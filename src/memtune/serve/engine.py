@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from memtune.config import DecodeConfig, ServeConfig
 from memtune.core.backbone import Backbone
-from memtune.core.experts import Kind
+from memtune.core.experts import Early, Kind
 from memtune.core.generate import Decoder, Read, Request
 from memtune.core.reports import Scored
 from memtune.core.rows import Reply, Row, room_for
@@ -58,7 +58,7 @@ class Ticket:
     streams: bool = False
     since: float = field(default_factory=time.monotonic)
     gone: bool = False
-    """Nobody waits for it any more."""
+    """Nobody waits for it any more: it was cancelled, or its end was told."""
     row: Row | None = None
     told_at: float = 0.0
     told: int = 0
@@ -66,6 +66,12 @@ class Ticket:
 
     def cancel(self) -> None:
         self.gone = True
+
+    def end(self, event: Reply | Exception) -> None:
+        """Tell the last that there is to tell; of several ends only the first."""
+        if not self.gone:
+            self.gone = True
+            self.deliver(event)
 
 
 @dataclass
@@ -99,6 +105,8 @@ class Engine:
         self._running: Decoder | None = None
         self._tickets: list[Ticket] = []
         """Those of the running rows, in their order."""
+        self._joining: list[Ticket] = []
+        """Those that have left the queue since the turn began."""
         self._rate = 0.0
         """Requests that end in a second, lately."""
         self._ended_at = time.monotonic()
@@ -112,9 +120,10 @@ class Engine:
 
     # ---- what others call ---------------------------------------------------------------------------------------
 
-    def require_room(self) -> None:
-        """Raise Busy where so many are on their way here that one more would wait too long."""
-        waiting = len(self._waiting) + self._coming()
+    def require_room(self, *, arriving: int = 0) -> None:
+        """Raise Busy where so many are on their way here that one more would wait too long. `arriving`: 1 where the one
+        that asks is counted among those who are coming."""
+        waiting = len(self._waiting) + self._coming() - arriving
         if waiting >= self.config.queue:
             raise Busy(min(_SLOWEST, max(_FASTEST, waiting / self._rate if self._rate else _FASTEST)))
 
@@ -143,17 +152,24 @@ class Engine:
                 self._changed.wait_for(lambda: self._stopping or self._waiting or self._running)
                 if self._running is None and not self._may_join():
                     self._changed.wait(_GATHER_SECONDS / 10)
+                self._drop_gone()
             if self._stopping:
                 break
             try:
                 self._turn()
-            except Exception as fault:  # whatever it is, the next requests are served
+            except BaseException as fault:  # a panic of a library in Rust too: the next requests are served
                 log.exception("decoding broke down")
                 self._fail(fault)
         self._fail(EngineFailed("the server is ending"), everyone=True)
 
+    def _drop_gone(self) -> None:
+        """Who was cancelled while it waited takes no place in the queue."""
+        if any(ticket.gone for ticket in self._waiting):
+            self._waiting = deque(ticket for ticket in self._waiting if not ticket.gone)
+
     def _turn(self) -> None:
         begin = time.perf_counter()
+        self._joining = []
         if self._may_join():
             self._join(self._next())
         joined = time.perf_counter()
@@ -196,10 +212,16 @@ class Engine:
             self._waiting.popleft()
             if ticket.gone:
                 continue
-            read = self._prefixes.of(ticket.request.prompt)
+            self._joining.append(ticket)
+            read = None if self._acts_early(ticket.request) else self._prefixes.of(ticket.request.prompt)
             groups.setdefault(id(read), (read, []))[1].append(ticket)
             taken, longest = taken + 1, max(longest, size - (len(read.ids) if read else 0))
         return groups
+
+    def _acts_early(self, request: Request) -> bool:
+        """Whether an expert acts on the beginning of the prompt too, so that it is not the plain backbone's."""
+        early = [kind for kind in self.kinds if isinstance(kind, Early)]
+        return any(kind.acts_early(expert) for kind in early for expert in request.experts.get(kind.name, ()))
 
     def _join(self, groups: dict[int, tuple[Read | None, list[Ticket]]]) -> None:
         for read, tickets in groups.values():
@@ -210,7 +232,7 @@ class Engine:
             except Exception as fault:
                 log.exception("a prompt could not be read")
                 for ticket in tickets:
-                    ticket.deliver(fault)
+                    ticket.end(_as_told(fault))
                 continue
             for ticket, row in zip(tickets, new.rows, strict=True):
                 ticket.row = row
@@ -232,7 +254,9 @@ class Engine:
             ended = bool(ticket.row.reply.finish)
             if ticket.streams and not ticket.gone and (ended or 1000 * (now - ticket.told_at) >= self.config.flush_ms):
                 self._tell_piece(ticket, ticket.row, now)
-            if ended or ticket.gone:
+            if ended and not ticket.gone:
+                ticket.end(_outcome(ticket.row))
+            if ticket.gone:
                 gone.append(n)
         if gone:
             self._let_go(gone, now)
@@ -246,7 +270,6 @@ class Engine:
 
     def _let_go(self, gone: Sequence[int], now: float) -> None:
         assert self._running is not None
-        ended = [self._tickets[n] for n in gone]
         if len(gone) == len(self._tickets):
             self._running, self._tickets = None, []
         elif self._running.can_change:
@@ -257,21 +280,31 @@ class Engine:
                     self._tickets[n] = last
             self._running.trim()
         else:
-            return  # the batch keeps its rows until all have ended; they are told then
-        for ticket in ended:
-            if not ticket.gone and ticket.row is not None:
-                ticket.deliver(ticket.row.reply)
-        self._note_rate(len(ended), now)
+            return  # the batch keeps its rows until all have ended
+        self._note_rate(len(gone), now)
 
     def _note_rate(self, ended: int, now: float) -> None:
         lately = ended / max(now - self._ended_at, 1e-3)
         self._rate, self._ended_at = 0.9 * self._rate + 0.1 * lately if self._rate else lately, now
 
-    def _fail(self, fault: Exception, *, everyone: bool = False) -> None:
-        lost, self._tickets, self._running = self._tickets, [], None
+    def _fail(self, fault: BaseException, *, everyone: bool = False) -> None:
+        lost = self._tickets + self._joining
+        self._tickets, self._joining, self._running = [], [], None
         if everyone:
             lost = lost + list(self._waiting)
             self._waiting.clear()
-        said = fault if isinstance(fault, MemtuneError) else EngineFailed("the answer broke off; please ask again")
         for ticket in lost:
-            ticket.deliver(said)
+            ticket.end(_as_told(fault))
+
+
+def _outcome(row: Row) -> Reply | Exception:
+    """The reply of a row that has ended, or why there is none."""
+    if row.fault is None:
+        return row.reply
+    log.error("a reply broke off", exc_info=row.fault)
+    return _as_told(row.fault)
+
+
+def _as_told(fault: BaseException) -> Exception:
+    """What is said of a fault to those who wait."""
+    return fault if isinstance(fault, MemtuneError) else EngineFailed("the answer broke off; please ask again")

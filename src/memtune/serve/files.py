@@ -91,7 +91,7 @@ class Files:
     def find(self, id: str, key: Key) -> Upload:  # noqa: A002
         """Raises UnknownFile (NotFound) for what is not there or not the key's."""
         row = self.database.row("select * from files where id = ?", (id,)) if _ID.fullmatch(id) else None
-        if row is None or (row["key"] != key.id and not key.may("admin")):
+        if row is None or (row["key"] != key.id and not key.sees_all):
             raise UnknownFile(f"there is no file '{_UNSHOWN.sub('', id)[:100]}' here", hint="GET /v1/files lists them")
         return Upload(**dict(row))
 
@@ -101,7 +101,7 @@ class Files:
     def of(self, key: Key, purpose: str | None = None) -> list[Upload]:
         """The key's own uploads, newest first; an admin sees all."""
         rows = self.database.rows("select * from files order by created desc, rowid desc")
-        found = [Upload(**dict(row)) for row in rows if key.may("admin") or row["key"] == key.id]
+        found = [Upload(**dict(row)) for row in rows if key.sees_all or row["key"] == key.id]
         return [upload for upload in found if purpose is None or upload.purpose == purpose]
 
     def delete(self, id: str, key: Key) -> None:  # noqa: A002

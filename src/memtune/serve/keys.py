@@ -33,6 +33,10 @@ _NOTED_EVERY = 60
 """Seconds after which it is written down again that a key was used."""
 
 
+class Forbidden(UsageError):
+    """Something that a key may not do."""
+
+
 @dataclass(frozen=True)
 class Key:
     """A caller. The key itself is not kept, only its hash."""
@@ -57,6 +61,11 @@ class Key:
 
     def may_use(self, memory: str) -> bool:
         return self.memories is None or memory in self.memories
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it may look at what others upload and learn: an admin from whom no memory and no group is kept."""
+        return self.may("admin") and self.memories is None and not self.hidden
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -29,6 +29,8 @@ _LEAST = ("minLength", "minItems", "minProperties")
 _SPARE = 8
 _SHAPED = 40
 """Characters of a string that follows a pattern, about."""
+_MOST_FOLLOWED = 10_000
+"""References that are followed while a schema is looked at: a few that point to each other can unfold without end."""
 _HINT = "a schema with fewer and simpler parts can be followed"
 
 
@@ -120,7 +122,8 @@ def form_of(schema: Mapping[str, Any]) -> Form:
     if len(text) > _LONGEST:
         raise UsageError(f"the schema has {len(text)} characters, more than {_LONGEST}", hint=_HINT)
     bounded = _bounded(json.loads(text), close='"allOf"' not in text, depth=0)
-    return Form(json.dumps(bounded), tuple(_fields(bounded)), _spare(bounded, bounded))
+    root = _Root(bounded)
+    return Form(json.dumps(bounded), tuple(_fields(root)), _spare(bounded, root))
 
 
 def _bounded(schema: Any, *, close: bool, depth: int) -> Any:
@@ -167,11 +170,24 @@ def _can_close(schema: Mapping[str, Any]) -> bool:
     return "additionalProperties" not in schema and (not isinstance(needed, list) or set(needed) <= set(named))
 
 
-def _fields(schema: Mapping[str, Any]) -> Iterator[Field]:
-    yield from _fields_of(schema, "", schema, frozenset())
+class _Root:
+    """The whole schema, in which references are looked up."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema, self._followed = schema, 0
+
+    def at(self, reference: str) -> Any:
+        self._followed += 1
+        if self._followed > _MOST_FOLLOWED:
+            raise UsageError("the schema's references unfold into too many parts", hint=_HINT)
+        return _at(self.schema, reference)
 
 
-def _fields_of(schema: Any, name: str, root: Any, seen: frozenset[str]) -> Iterator[Field]:
+def _fields(root: _Root) -> Iterator[Field]:
+    yield from _fields_of(root.schema, "", root, frozenset())
+
+
+def _fields_of(schema: Any, name: str, root: _Root, seen: frozenset[str]) -> Iterator[Field]:
     """The fields of one value, in the order in which they are said; those of arrays are left out."""
     kinds = list(_kinds(schema, root, seen))
     values = tuple(kind for kind, _ in kinds if _is_value(kind))
@@ -183,7 +199,7 @@ def _fields_of(schema: Any, name: str, root: Any, seen: frozenset[str]) -> Itera
             yield from _fields_of(part, inner, root, passed)
 
 
-def _kinds(schema: Any, root: Any, seen: frozenset[str]) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+def _kinds(schema: Any, root: _Root, seen: frozenset[str]) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
     """The schemas that a value may follow, with the references that led there: none is followed round in a circle."""
     if not isinstance(schema, dict):
         return
@@ -193,7 +209,7 @@ def _kinds(schema: Any, root: Any, seen: frozenset[str]) -> Iterator[tuple[dict[
     found = schema.get("$ref")
     if isinstance(found, str):
         if found not in seen:
-            yield from _kinds(_at(root, found), root, seen | {found})
+            yield from _kinds(root.at(found), root, seen | {found})
     elif isinstance(schema.get("type"), list):
         yield from (({**schema, "type": one}, seen) for one in schema["type"])
     else:
@@ -215,7 +231,7 @@ def _is_value(kind: Mapping[str, Any]) -> bool:
 # ---- how much one token can open ------------------------------------------------------------------------------------
 
 
-def _spare(schema: Any, root: Any) -> int:
+def _spare(schema: Any, root: _Root) -> int:
     """A bound from above: what an item, a field that may be left out, or a choice costs at least."""
     if isinstance(schema, list):
         return max((_spare(part, root) for part in schema), default=_SPARE)
@@ -236,13 +252,13 @@ def _size(name: str) -> int:
     return len(json.dumps(name)) + 4
 
 
-def _least(schema: Any, root: Any, seen: frozenset[str]) -> int:
+def _least(schema: Any, root: _Root, seen: frozenset[str]) -> int:
     """Characters of a short value, about."""
     sizes = [_own_least(kind, root, passed) for kind, passed in _kinds(schema, root, seen)]
     return max(sizes, default=_SPARE)
 
 
-def _own_least(kind: Mapping[str, Any], root: Any, seen: frozenset[str]) -> int:
+def _own_least(kind: Mapping[str, Any], root: _Root, seen: frozenset[str]) -> int:
     named = kind.get("properties") or {}
     fields = sum(_size(name) + _least(named.get(name), root, seen) for name in kind.get("required") or ())
     items = int(kind.get("minItems") or 0) * (2 + _least(kind.get("items"), root, seen))

@@ -168,6 +168,9 @@ class Lora:
                 following.begin(row, chosen, prompt.tail, end=end)
         return following
 
+    def acts_early(self, expert: Expert) -> bool:
+        return acts_everywhere(expert.tensors)
+
 
 ByReach = tuple[list[Delta], list[Delta]]
 """What acts on all positions, and what acts from the last token of the prompt on."""

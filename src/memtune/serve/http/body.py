@@ -52,7 +52,7 @@ class BodyGuard:
     async def _plain(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await self._read(scope, receive)
-            if body and b"json" in _header(scope, b"content-type").lower():
+            if body and b"json" in (_header(scope, b"content-type").lower() or b"json"):
                 self._check(scope, body)
         except Refused as fault:
             await _refuse(fault, scope, receive, send)

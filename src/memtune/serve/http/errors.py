@@ -29,12 +29,14 @@ from memtune.errors import (
 from memtune.serve.desk import Busy
 from memtune.serve.files import TooLarge
 from memtune.serve.http.protocol import protocol_of
+from memtune.serve.keys import Forbidden
 from memtune.serve.lamini.faults import code_of
 from memtune.serve.logs import log
 from memtune.serve.shelf import UnknownModel
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (TooLarge, 413),
+    (Forbidden, 403),
     (NotFound, 404),
     (UnknownFact, 404),
     (UnknownVersion, 404),
@@ -122,7 +124,7 @@ def _answer(request: Request, status: int, message: str, hint: str | None = None
 async def _memtune(request: Request, fault: Any) -> JSONResponse:
     status = code_of(fault) if protocol(request) == "lamini" else status_of(fault)
     code, headers = None, dict[str, str]()
-    if isinstance(fault, UnknownModel):
+    if isinstance(fault, UnknownModel) or (isinstance(fault, UnknownVersion) and not _of_facts(request)):
         code = "model_not_found"
     if isinstance(fault, FolderLocked):
         headers["Retry-After"] = str(_LOCKED_SECONDS)
@@ -133,6 +135,11 @@ async def _memtune(request: Request, fault: Any) -> JSONResponse:
         log.warning("fault", extra={"request": known}, exc_info=fault)
     hint = without_paths(request, fault.hint) if fault.hint else None
     return _answer(request, status, without_paths(request, fault.message), hint, code=code, headers=headers)
+
+
+def _of_facts(request: Request) -> bool:
+    """Whether a version is something of its own to the caller, and not a part of a model's name."""
+    return request.url.path.startswith("/v1/memories")
 
 
 async def refused(request: Request, fault: Any) -> JSONResponse:

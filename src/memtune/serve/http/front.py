@@ -89,8 +89,10 @@ class _Visit:
     @property
     def route(self) -> str:
         """The template of the address: names of memories and ids do not stand in logs and metrics."""
-        found: str | None = self.scope["state"].get("route_path")
-        found = found or getattr(self.scope.get("route"), "path", None)
+        nested = self.scope.get("fastapi", {}).get(
+            "effective_route_context"
+        )  # knows the prefix that a route lies under
+        found: str | None = getattr(nested or self.scope.get("route"), "path", None)
         return found or _UNKNOWN
 
     async def receive(self) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,8 @@ def serve(
         address = _address(listening)
         to_standard_error(texts=config.serve.log_texts)
         server = Server(house, listening, on_ready=lambda: say(_welcome(house, address)))
-        server.work()
+        with _passing_through(house.files.folder):
+            server.work()
 
 
 def _require_names(data: Path, config: Config, aliases: Mapping[str, str], memories: Mapping[str, Path]) -> None:
@@ -71,6 +73,16 @@ def _alone_in(data: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _passing_through(folder: Path) -> Iterator[None]:
+    """Forms are put aside while they come, in files without a name: here, since /tmp may be memory."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _require_keys_beyond_this_machine(house: House, listening: socket.socket) -> None:

@@ -71,6 +71,16 @@ class Job:
     """`LearnReport.to_json()` when it is done."""
 
     @property
+    def named_model(self) -> str:
+        """What was trained, as the client of either protocol named it; never the folder that the server loads."""
+        return str(self.plan.told.get("model") or self.plan.told.get("model_name") or self.plan.memory)
+
+    @property
+    def author(self) -> str:
+        """As whom it signs the versions that it makes."""
+        return f"job-{self.id}"
+
+    @property
     def ended_well(self) -> bool:
         return self.status in ENDED_WELL
 

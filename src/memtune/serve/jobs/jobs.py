@@ -9,10 +9,14 @@ from typing import Any
 from memtune.config import Config
 from memtune.errors import NotFound, UsageError
 from memtune.serve.database import Database
+from memtune.serve.engine import Busy
 from memtune.serve.jobs.job import RESUMABLE, RUNNING, WAITING, Job, Plan, Step
 from memtune.serve.jobs.records import STUCK_AT_MOST, Records
 from memtune.serve.jobs.scheduler import Scheduler, slots_of
-from memtune.serve.keys import Key
+from memtune.serve.keys import Forbidden, Key
+
+_MOST_WAITING = 1000
+_RETRY_SECONDS = 60.0
 
 __all__ = ["Job", "Jobs", "Plan", "Step", "UnknownJob"]
 
@@ -43,9 +47,23 @@ class Jobs:
         if self._scheduler is not None:
             self._scheduler.stop()
 
+    def require_allowed(self, memory: str, key: Key) -> None:
+        """Raise where a key may not run a job on this memory.
+
+        A job looks at all of it: it may replace what contradicts its input, names that, and asks for it at its end.
+        """
+        if not key.may_use(memory):
+            raise NotFound(f"there is no model '{memory}' here", hint="GET /v1/models lists them")
+        if key.hidden:
+            raise Forbidden(
+                "this key may not see every group of facts, so it may not run jobs",
+                hint="teach by POST /v1/memories/NAME/facts, or use a key that may",
+            )
+        if sum(self.counts().get(status, 0) for status in WAITING) >= _MOST_WAITING:
+            raise Busy(_RETRY_SECONDS)
+
     def add(self, plan: Plan, key: Key) -> Job:
-        if not key.may_use(plan.memory):
-            raise NotFound(f"there is no model '{plan.memory}' here", hint="GET /v1/models lists them")
+        self.require_allowed(plan.memory, key)
         if not plan.files:
             raise UsageError("a job needs a file to learn from")
         self.config.with_settings(plan.settings)  # what cannot be set is said now
@@ -58,13 +76,13 @@ class Jobs:
 
     def find(self, id: int, key: Key) -> Job:  # noqa: A002
         job = self._records.job(id)
-        if job is None or (job.key != key.id and not key.may("admin")):
+        if job is None or (job.key != key.id and not key.sees_all):
             raise UnknownJob(f"there is no job {id} here")
         return job
 
     def of(self, key: Key) -> list[Job]:
         """The key's own jobs, newest first; an admin sees all."""
-        return self._records.all(None if key.may("admin") else key.id)
+        return self._records.all(None if key.sees_all else key.id)
 
     def history(self, id: int) -> list[Step]:  # noqa: A002
         return self._records.steps(id)

@@ -130,8 +130,12 @@ class Records:
         return self._there(number)
 
     def resume(self, number: int) -> Job:
+        """What waits or runs goes on, and is no longer asked to stop."""
         with self.database.changing() as connection:
-            if _status(connection, number) in RESUMABLE:
+            now = _status(connection, number)
+            if now in RUNNING:
+                connection.execute("update jobs set wish = null, wished = null where id = ?", (number,))
+            elif now in RESUMABLE:
                 connection.execute(
                     "update jobs set status = 'QUEUED', resumed = resumed + 1, stuck = 0, error = null, ended = null,"
                     " wish = null, wished = null where id = ?",

@@ -143,18 +143,25 @@ class Scheduler:
         attempt = self.records.launch(job.id)
         if attempt is None:
             return
-        with (self._logs / f"{job.id}.log").open("a") as log:
-            process = subprocess.Popen(
-                self._command(job),
-                stdin=subprocess.PIPE, stdout=log, stderr=log, text=True, start_new_session=True,
-                env=self._surroundings(places),
-            )  # fmt: skip
+        try:
+            process = self._process(job, places)
+        except OSError as fault:
+            self.records.broken_off(job.id, f"no worker could be started ({fault.strerror})")
+            return
         self._workers[job.id] = _Worker(job, attempt, places, process)
         told = json.dumps({"attempt": attempt, "config": asdict(self.config)})
         with suppress(BrokenPipeError):  # it died at once, which is seen in a moment
             assert process.stdin is not None
             process.stdin.write(told + "\n")
             process.stdin.flush()  # and left open: its end is how the worker learns of ours
+
+    def _process(self, job: Job, places: Sequence[int]) -> subprocess.Popen[str]:
+        with (self._logs / f"{job.id}.log").open("a") as log:
+            return subprocess.Popen(
+                self._command(job),
+                stdin=subprocess.PIPE, stdout=log, stderr=log, text=True, start_new_session=True,
+                env=self._surroundings(places),
+            )  # fmt: skip
 
     def _command(self, job: Job) -> list[str]:
         return [sys.executable, "-m", "memtune.serve.jobs.worker", str(self.data.absolute()), str(job.id)]
@@ -174,15 +181,16 @@ class Scheduler:
         if code is None:
             self._hurry(worker)
             return
-        self._close(worker)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         self.records.broken_off(job.id, f"its worker died ({how})")
+        self._close(worker)  # only now: what could not be noted is noted with the next look
 
     def _hurry(self, worker: _Worker) -> None:
         """End a worker that was asked to stop and does not."""
         row = self.records.database.row("select wished from jobs where id = ?", (worker.job.id,))
         wished = row["wished"] if row else None
         if wished is None:
+            worker.asked = None
             return
         worker.asked = worker.asked or time.monotonic()
         if time.monotonic() - worker.asked > _PATIENCE_SECONDS:

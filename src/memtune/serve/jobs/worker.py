@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -40,6 +41,8 @@ _ROWS = 20
 """Facts of the job that are asked for at its end, of the model alone and with what was learned."""
 _REPLY_TOKENS = 64
 """That the model alone may say to each of them, at least."""
+_PATH = re.compile(r"(?<![\w/:.])/(?:[^\s'\"/:]+/)+([^\s'\"/:]+)")
+"""A path from the root on, in what nobody foresaw: only its last part is told."""
 _TO_SEND = {BadRows: "mend them and send the file again", ConflictError: "mend them, or set learn.on_conflict"}
 Got = TypeVar("Got")
 
@@ -85,7 +88,8 @@ class Work:
             self._fail(f"{fault.message}; {hint}" if hint else fault.message)
         except Exception as fault:
             traceback.print_exc()
-            self._fail(f"{type(fault).__name__}: {next(iter(str(fault).splitlines()), 'no reason was given')}")
+            reason = _PATH.sub(r"\1", next(iter(str(fault).splitlines()), "no reason was given"))
+            self._fail(f"{type(fault).__name__}: {reason}")
 
     def _learn(self) -> None:
         from memtune.backbones.loading import load_backbone
@@ -95,7 +99,8 @@ class Work:
         items = Uploads(self._files())
         source = open_facts(items, config.learn)
         source.check()
-        model = MemoryModel(load_backbone(self.job.plan.model), self.job.plan.path, config=config)
+        backbone = load_backbone(self.job.plan.model)
+        model = MemoryModel(backbone, self.job.plan.path, config=config, author=self.job.author)
         with model:
             before = self._look_before(model, source)
             self._go_on(TRAINING, f"{source.count:,} facts are learned", facts=source.count)
@@ -207,6 +212,8 @@ class Work:
     def _fail(self, error: str) -> None:
         """No path of this machine is told to clients."""
         error = error.replace(str(self.job.plan.path), self.job.plan.memory).replace(str(self.uploads.parent), "")
+        if (model := Path(self.job.plan.model)).is_absolute():
+            error = error.replace(str(model), model.name)
         try:
             self.records.finish(self.job.id, self.attempt, "FAILED", error, error=error)
         except Superseded:

@@ -12,6 +12,7 @@ from memtune.ingest.readers.jsonl import DECODER
 
 _PIECE = 1 << 16
 _SPACE = " \t\n\r"
+_MOST_MEMBERS = 16
 
 
 class Body:
@@ -37,6 +38,8 @@ class Body:
                         yield row
                 else:
                     self.members[str(name)] = await self._value()
+                    if len(self.members) > _MOST_MEMBERS:
+                        raise InputError(f"an upload has no more than {_MOST_MEMBERS} fields beside its rows")
                 ended = await self._expect(",}") == "}"
         if await self._peek():
             raise _broken("something follows the object")

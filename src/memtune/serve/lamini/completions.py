@@ -18,7 +18,8 @@ from memtune.structured import schema_of, typed
 _FIELDS = ("model_name", "prompt", "output_type", "max_tokens", "max_new_tokens")
 _WITHOUT_EFFECT = ("reservation_id", "cache_id")
 """What the reference's client sends along as null."""
-_PROMPTS_TO_A_CHOICE = 16
+LONGEST_NAME = 200
+"""Letters of a model's name."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Wanted:
     def of(body: Mapping[str, Any], house: House) -> Wanted:
         _require_known(body)
         model, prompt = body.get("model_name"), body.get("prompt")
-        if not isinstance(model, str) or not model:
+        if not isinstance(model, str) or not 0 < len(model) <= LONGEST_NAME:
             raise UsageError("model_name must be the name of a model")
         prompts = texts(prompt, "prompt", house)
         output_type = body.get("output_type")
@@ -84,7 +85,7 @@ async def embed(body: Mapping[str, Any], house: House, key: Key) -> dict[str, An
 
 
 def texts(prompt: Any, name: str, house: House) -> tuple[str, ...]:
-    most = house.config.serve.max_choices * _PROMPTS_TO_A_CHOICE
+    most = house.config.serve.max_texts
     found = prompt if isinstance(prompt, list) else [prompt]
     if not found or not all(isinstance(text, str) and text.strip() for text in found):
         raise UsageError(f"{name} must be a text, or a list of texts")

@@ -16,6 +16,7 @@ from memtune.errors import (
     UsageError,
 )
 from memtune.serve.desk import Busy
+from memtune.serve.keys import Forbidden
 from memtune.serve.shelf import UnknownModel
 
 
@@ -34,6 +35,7 @@ class UnknownResult(NotFound):
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (UnknownModel, 594),
     (Duplicate, 497),
+    (Forbidden, 403),
     (UnknownDataset, 499),
     (NotFound, 404),
     (UnknownFact, 404),

@@ -10,7 +10,7 @@ from typing import Any
 
 from memtune.errors import UsageError
 from memtune.serve.house import House
-from memtune.serve.keys import LOCAL, Key
+from memtune.serve.keys import LOCAL, Forbidden, Key
 from memtune.serve.lamini.faults import Duplicate
 from memtune.serve.shelf import BASE, UnknownModel
 from memtune.store import MemoryFolder
@@ -44,23 +44,27 @@ def goal(house: House, key: Key, model_name: Any, custom_model_name: Any = None)
         return Goal(memory, shelf.path(memory), _model_of(house, shelf.path(memory)), (told,) if told else ())
     if model_name not in (BASE, shelf.model, *shelf.aliases):
         raise UnknownModel(model_name, shelf.models(key))
-    name = _new_name(house, custom_model_name)
-    if not key.may_use(name):
-        raise UsageError(f"this key may not make a model '{name}'", hint="it is closed to all but some names")
+    name = _new_name(house, key, custom_model_name)
     told = f"the model answers to '{name}'" if custom_model_name not in (None, name) else None
     model = shelf.aliases.get(model_name, shelf.model)
     return Goal(name, shelf.path(name), model, (told,) if told else ())
 
 
-def _new_name(house: House, custom: str | None) -> str:
-    if custom is None:
-        return f"tuned-{uuid.uuid4().hex[:12]}"
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", custom).strip("-._")[:_LONGEST]
-    if not name:
-        raise UsageError("custom_model_name holds no letter or digit")
+def _new_name(house: House, key: Key, custom: str | None) -> str:
+    """A name that is free. Whether one is taken is told only to those who may use it."""
+    name = f"tuned-{uuid.uuid4().hex[:12]}" if custom is None else _plain(custom)
+    if not key.may_use(name):
+        raise Forbidden(f"this key may not make a model '{name}'", hint="give a custom_model_name that it may use")
     house.shelf.path(name)
     if name in house.shelf.memories() or name in _waited_for(house):
         raise Duplicate(f"there is a model '{name}' already", hint="train it by model_name, or choose another name")
+    return name
+
+
+def _plain(custom: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", custom).strip("-._")[:_LONGEST]
+    if not name:
+        raise UsageError("custom_model_name holds no letter or digit")
     return name
 
 

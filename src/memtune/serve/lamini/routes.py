@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from memtune.serve.facts.documented import faults as openai_faults
 from memtune.serve.http.guard import Asker, Teacher, TheHouse
 from memtune.serve.lamini import completions, data, models, training
+from memtune.serve.lamini.completions import LONGEST_NAME
 from memtune.serve.lamini.data import Reply
 from memtune.serve.lamini.documented import faults
 from memtune.serve.lamini.pending import Pending
@@ -31,7 +32,7 @@ router.add_api_route(
 JobId = Annotated[int, Path(ge=1, le=2**53, description="The number of a job.", examples=[1])]
 
 
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -56,7 +57,9 @@ class Training(_Body):
     finetune_args: dict[str, Any] | None = Field(None, examples=[{"max_steps": 50, "learning_rate": 0.0003}])
     gpu_config: dict[str, Any] | None = Field(None, examples=[{"gpus": 1, "nodes": 1}])
     is_public: bool | None = Field(None, description="Without effect, and told so.")
-    custom_model_name: str | None = Field(None, description="The new memory's name.", examples=["acme"])
+    custom_model_name: str | None = Field(
+        None, max_length=LONGEST_NAME, description="The new memory's name.", examples=["acme"]
+    )
     train_type: str | None = Field(None, description="memory_tuning or mome_mini.", examples=["memory_tuning"])
 
 
@@ -85,8 +88,8 @@ class Download(_Body):
     model_type: str = Field("transformer", examples=["transformer"])
 
 
-def pending(request: Request, house: TheHouse) -> Pending:
-    """The requests of this server, which are made with the first of them."""
+async def pending(request: Request, house: TheHouse) -> Pending:
+    """The requests of this server, which are made with the first of them. In the loop, so that there is only one."""
     state = request.app.state
     if not hasattr(state, "lamini_pending"):
         state.lamini_pending = Pending(house)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -39,6 +40,7 @@ def train(
     settled = settle(house.config.learn.kind, finetune_args, gpu_config)
     wanted = goal(house, key, model_name, custom_model_name)
     told += [*wanted.warnings, *settled.without_effect]
+    house.jobs.require_allowed(wanted.memory, key)
     dataset = _dataset(house, key, dataset_id, upload_file_path, rows)
     plan = Plan(
         memory=wanted.memory,
@@ -79,7 +81,8 @@ def cancel_all(house: House, key: Key) -> dict[str, Any]:
     """The caller's own jobs; those of others stay, also for an admin."""
     mine = [job for job in house.jobs.of(key) if job.key == key.id and not job.over]
     for one in mine:
-        house.jobs.cancel(one.id, key)
+        with suppress(UsageError):  # it has ended just now
+            house.jobs.cancel(one.id, key)
     return {"status": "CANCELLED", "job_ids": [one.id for one in mine]}
 
 
@@ -103,7 +106,7 @@ def shown(job: Job, house: House) -> dict[str, Any]:
         "created_time": _when(job.created),
         "end_time": _when(job.ended),
         "model_name": job.plan.memory,
-        "base_model_name": told.get("model_name", job.plan.model),
+        "base_model_name": job.named_model,
         "custom_model_name": told.get("custom_model_name"),
         "is_public": bool(told.get("is_public")),
         "history": json.dumps(_history(job, house)),

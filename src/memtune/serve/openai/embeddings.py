@@ -7,11 +7,13 @@ import base64
 import struct
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import Field, field_validator
 
 from memtune.serve.facts.documented import faults
+from memtune.serve.house import House
 from memtune.serve.http.guard import Asker, TheHouse
+from memtune.serve.keys import Key
 from memtune.serve.openai.fields import Name, Strict, texts, unsupported
 from memtune.serve.openai.shapes import Embeddings
 from memtune.serve.openai.wanted import require_texts
@@ -40,13 +42,12 @@ class EmbeddingRequest(Strict):
 
 
 @router.post("/embeddings", summary="Vectors of texts", response_model=Embeddings, responses=faults())
-async def embeddings(body: EmbeddingRequest, request: Request, house: TheHouse, key: Asker) -> dict[str, Any]:
+async def embeddings(body: EmbeddingRequest, house: TheHouse, key: Asker) -> dict[str, Any]:
     """One vector for each text, in their order."""
     inputs = [body.input] if isinstance(body.input, str) else list(body.input)
     require_texts(len(inputs), house, "input")
     vectors = await house.desk.embed(body.model, inputs, key)
-    seat = await asyncio.to_thread(house.shelf.find, body.model, key)
-    read = sum(len(ids) for ids in seat.model.backbone.tokenizer(inputs)["input_ids"])
+    read = await asyncio.to_thread(_tokens, house, key, body.model, inputs)
     told = _base64 if body.encoding_format == "base64" else list
     return {
         "object": "list",
@@ -54,6 +55,11 @@ async def embeddings(body: EmbeddingRequest, request: Request, house: TheHouse, 
         "data": [{"object": "embedding", "index": i, "embedding": told(v)} for i, v in enumerate(vectors)],
         "usage": {"prompt_tokens": read, "total_tokens": read},
     }
+
+
+def _tokens(house: House, key: Key, model: str, inputs: list[str]) -> int:
+    tokenizer = house.shelf.find(model, key).model.backbone.tokenizer
+    return sum(len(ids) for ids in tokenizer(inputs)["input_ids"])
 
 
 def _base64(vector: list[float]) -> str:

@@ -7,15 +7,18 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from memtune.serve.facts.documented import faults
 from memtune.serve.files import TooLarge, Upload
+from memtune.serve.house import House
 from memtune.serve.http.guard import Teacher, TheHouse
+from memtune.serve.keys import Key
 from memtune.serve.openai import results
 from memtune.serve.openai.pages import After, page
 from memtune.serve.openai.shapes import Deleted, File, Files
 from memtune.serve.openai.wanted import refused
+from memtune.store.durable import plain_errors
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 PURPOSES = ("fine-tune", "user_data")
@@ -50,20 +53,24 @@ _FORM = {
 @router.post("/files", summary="Upload a file", response_model=File, responses=faults(), openapi_extra=_FORM)
 async def upload_file(request: Request, house: TheHouse, key: Teacher) -> dict[str, Any]:
     """Keep a file for a later job. It is read when the job starts: bad rows are named then."""
-    async with request.form(max_files=1, max_fields=8) as form:
-        for name in form:
-            if name not in ("file", "purpose"):
-                raise refused(name, f"{name}: files are kept until they are deleted; they take only file and purpose")
-        sent, purpose = form.get("file"), form.get("purpose")
-        if not isinstance(sent, UploadFile):
-            raise refused("file", "file: no file was sent", "send it as multipart/form-data")
-        if purpose not in PURPOSES:
-            raise refused("purpose", f"purpose: it must be {' or '.join(PURPOSES)}")
-        try:
-            kept = await house.files.take(_pieces(sent), name=sent.filename or "file", purpose=str(purpose), key=key)
-        except TooLarge as fault:
-            raise refused("file", fault.message, fault.hint, status=413) from None
-    return _shown(kept)
+    with plain_errors(house.files.folder):  # where it is put aside while it comes
+        async with request.form(max_files=1, max_fields=8) as form:
+            return _shown(await _kept(form, house, key))
+
+
+async def _kept(form: FormData, house: House, key: Key) -> Upload:
+    for name in form:
+        if name not in ("file", "purpose"):
+            raise refused(name, f"{name}: files are kept until they are deleted; they take only file and purpose")
+    sent, purpose = form.get("file"), form.get("purpose")
+    if not isinstance(sent, UploadFile):
+        raise refused("file", "file: no file was sent", "send it as multipart/form-data")
+    if purpose not in PURPOSES:
+        raise refused("purpose", f"purpose: it must be {' or '.join(PURPOSES)}")
+    try:
+        return await house.files.take(_pieces(sent), name=sent.filename or "file", purpose=str(purpose), key=key)
+    except TooLarge as fault:
+        raise refused("file", fault.message, fault.hint, status=413) from None
 
 
 async def _pieces(sent: UploadFile) -> AsyncIterator[bytes]:

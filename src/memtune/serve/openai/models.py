@@ -17,6 +17,7 @@ from memtune.serve.shelf import BASE, UnknownModel
 from memtune.store import MemoryFolder
 
 router = APIRouter(prefix="/v1", tags=["openai"])
+_NEAR = 100
 
 
 @router.get("/models", summary="List the models", response_model=Models, responses=faults())
@@ -63,8 +64,9 @@ def _memory(name: str, house: House, key: Key) -> dict[str, Any]:
 
 
 def _versions(memory: str, house: House) -> list[str]:
+    """Some of the newest: of many thousands, to find the nearest would take seconds."""
     with MemoryFolder.open(house.shelf.path(memory)) as folder:
-        return [f"v{version}" for version in range(1, folder.version + 1)]
+        return [f"v{version}" for version in range(max(1, folder.version - _NEAR), folder.version + 1)]
 
 
 def _model(name: str, created: int, told: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from memtune.history import History
 from memtune.serve.files import Upload
 from memtune.serve.house import House
 from memtune.serve.jobs import Job, Step, UnknownJob
-from memtune.serve.keys import LOCAL, Key
+from memtune.serve.jobs.worker import configured
+from memtune.serve.keys import Key
 from memtune.store import MemoryFolder
 from memtune.store.accounts import Version
 
@@ -63,7 +64,7 @@ def shown(job: Job, house: House) -> dict[str, Any]:
         "created_at": int(job.created),
         "finished_at": int(job.ended) if job.over and job.ended else None,
         "estimated_finish": _expected(job, house),
-        "model": told.get("model") or job.plan.model,
+        "model": job.named_model,
         "fine_tuned_model": job.plan.memory if job.ended_well else None,
         "organization_id": "memtune",
         "status": STATUS[job.status],
@@ -81,7 +82,7 @@ def shown(job: Job, house: House) -> dict[str, Any]:
             "status": job.status,
             "memory": job.plan.memory,
             "version": job.version,
-            "kind": job.plan.kind or house.config.learn.kind,
+            "kind": configured(house.config, job).learn.kind,
             "settings": list(job.plan.settings),
             "without_effect": _without_effect(job),
             "warnings": list(job.warnings),
@@ -139,31 +140,22 @@ def _event(id: str, created: float, level: str, message: str, data: Any) -> dict
 def checkpoints(job: Job, house: House) -> list[dict[str, Any]]:
     """The versions of the memory that the job made, newest first."""
     steps = house.jobs.history(job.id)
-    made = _versions(job, house)
+    made = _versions(job)
     return [_checkpoint(job, version, number, steps) for number, version in enumerate(made, 1)][::-1]
 
 
-def _versions(job: Job, house: House) -> list[Version]:
-    """Oldest first: what was learned while the job was at work, by jobs on this memory one after the other."""
-    if job.started is None or not MemoryFolder.exists(job.plan.path):
-        return []
-    since, until = int(job.started), (job.ended or time.time()) + 1
-    before = _made_before(job, job.started, house)
-    found = []
+def _versions(job: Job) -> list[Version]:
+    """Oldest first: those that the job has signed. What is older than the job was signed by one of another server."""
+    found: list[Version] = []
+    if not MemoryFolder.exists(job.plan.path):
+        return found
     with suppress(MemtuneError), History.open(job.plan.path) as history:
         for version in history.log():
-            number, at = version.commit.version, moment(version.commit.time)
-            if at < since or number <= before:
+            if moment(version.commit.time) < int(job.created):
                 break
-            if at <= until and number <= (job.version or number) and version.commit.act == "learn":
+            if version.commit.author == job.author and version.commit.act == "learn":
                 found.append(version)
     return found[::-1]
-
-
-def _made_before(job: Job, started: float, house: House) -> int:
-    """The last version that another job had made when this one began: times are only kept in whole seconds."""
-    others = [other for other in house.jobs.of(LOCAL) if other.plan.path == job.plan.path and other.id != job.id]
-    return max((other.version or 0 for other in others if other.ended and other.ended <= started), default=0)
 
 
 def _checkpoint(job: Job, version: Version, number: int, steps: Sequence[Step]) -> dict[str, Any]:

@@ -41,6 +41,11 @@ async def all_answers(house: House, askings: Sequence[Asking], key: Key) -> list
 
 async def parts(house: House, askings: Sequence[Asking], key: Key) -> AsyncIterator[Part]:
     """What is said to each of the askings, as it is said; as many at one time as decode side by side."""
+    if len(askings) == 1:  # as nearly always: nothing has to be brought together
+        async with aclosing(cast(Any, house.desk.stream(askings[0], key))) as only:
+            async for part in only:
+                yield 0, part
+        return
     free = asyncio.Semaphore(house.config.serve.rows)
     heard: asyncio.Queue[Part | BaseException | None] = asyncio.Queue(maxsize=2 * len(askings))
 
@@ -97,6 +102,7 @@ async def streamed(
 
     async def events() -> AsyncIterator[str]:
         answers: dict[int, Answer] = {}
+        text = ""
         try:
             async with aclosing(cast(Any, heard)):
                 for chunk in chunks.opening():
@@ -106,15 +112,16 @@ async def streamed(
                     number, saying = part
                     if isinstance(saying, Answer):
                         answers[number] = saying
-                    for chunk in chunks.of(number, saying):
-                        yield event(chunk)
+                    text += "".join(map(event, chunks.of(number, saying)))
+                    if len(answers) < len(askings):  # what is said last goes with what ends the stream
+                        yield text
+                        text = ""
                     part = await anext(heard, None)
-            for chunk in chunks.closing([answers[number] for number in sorted(answers)]):
-                yield event(chunk)
+            text += "".join(map(event, chunks.closing([answers[number] for number in sorted(answers)])))
         except Exception as fault:
-            yield event(_fault(request, fault))
+            yield text + event(_fault(request, fault))
             return
-        yield "data: [DONE]\n\n"
+        yield text + "data: [DONE]\n\n"
 
     return Events(events())
 

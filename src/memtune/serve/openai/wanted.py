@@ -9,8 +9,6 @@ from memtune.serve.house import House
 from memtune.serve.http.errors import Refused
 from memtune.serve.openai.fields import Sampled
 
-PROMPTS_TO_A_CHOICE = 16
-"""So many texts may stand in a list where one reply may be asked for."""
 _SEEDS = 1 << 63
 _TAKEN_SEEDS = 1 << 31
 _LEAST_TOP_P = 1e-6
@@ -40,7 +38,7 @@ def require_choices(choices: int, house: House) -> None:
 
 
 def require_texts(texts: int, house: House, name: str) -> None:
-    if texts > (most := house.config.serve.max_choices * PROMPTS_TO_A_CHOICE):
+    if texts > (most := house.config.serve.max_texts):
         raise refused(name, f"{texts} texts in one request are too many", f"at most {most}")
 
 
