@@ -374,6 +374,12 @@ def _doubling(depth: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": {**named, f"d{depth}": {"type": "string"}}}
 
 
+def _chain(length: int) -> dict[str, Any]:
+    """Each part is the next one."""
+    named = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(length)}
+    return {"$ref": "#/$defs/d0", "$defs": {**named, f"d{length}": {"type": "string"}}}
+
+
 def _deep(depth: int) -> dict[str, Any]:
     return {"type": "array", "items": _deep(depth - 1)} if depth else {"type": "string"}
 
@@ -390,6 +396,12 @@ def _deep(depth: int) -> dict[str, Any]:
         ({"type": "string", "minLength": 10**9}, "minLength"),
         (_deep(60), "deep"),
         (_doubling(40), "unfold"),
+        ({"type": "object", "properties": {"a": {"type": "string"}}, "required": True}, "well formed"),
+        ({"type": "object", "properties": {"a": {"type": "string"}}, "required": [["a"]]}, "well formed"),
+        ({"type": "object", "properties": ["a"]}, "well formed"),
+        ({"anyOf": 5}, "well formed"),
+        ({"type": "array", "items": {"type": "string", "minLength": "many"}}, "well formed"),
+        (_chain(1200), "well formed"),
         ({"enum": ["x" * 100_000]}, "characters"),
         ({"type": "string", "pattern": "("}, "followed"),
         ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "unsatisfiable"),
@@ -420,6 +432,12 @@ def test_a_schema_may_go_round_in_a_circle() -> None:
     schema = {"$defs": {"n": {**node, "required": ["next"]}}, "$ref": "#/$defs/n"}
     for seed in range(5):
         assert "next" in json.loads(say(schema, seed=seed, most=100).text)
+
+
+def test_what_only_looks_like_a_part_of_a_schema_is_none() -> None:
+    named = {"properties": {"type": "string", "default": {"properties": 5}}, "required": True, "anyOf": {"enum": ["a"]}}
+    form = Constraints.of(backbone()).form({"type": "object", "properties": named, "required": ["properties"]})
+    assert [field.name for field in form.fields] == ["properties", "anyOf"]
 
 
 def test_fields_of_references_are_known() -> None:

@@ -185,6 +185,11 @@ class Answering:
             return Prepared(asked, answer=answer)
         return Prepared(asked, self._request(asked, config, memory))
 
+    @property
+    def notes_use(self) -> bool:
+        """Whether a report writes something down, and so may have to wait for another process."""
+        return self.folder is not None and (self.config.inbox.keep or self.config.consolidate.count_asked)
+
     def report(self, prepared: Prepared, reply: Reply | None) -> Answer:
         """The answer that a reply gives; None: it was answered already."""
         answer = prepared.answer

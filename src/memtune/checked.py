@@ -11,10 +11,14 @@ from typing import Any, Literal
 from memtune.errors import UnknownSetting, UsageError
 
 T = typing.TypeVar("T")
+_KINDS: dict[type, dict[str, Any]] = {}
 
 
 def kinds_of(config: type) -> dict[str, Any]:
-    return typing.get_type_hints(config)
+    """The type of each setting. They are worked out once: every request to a server changes some."""
+    if config not in _KINDS:
+        _KINDS[config] = typing.get_type_hints(config)
+    return _KINDS[config]
 
 
 def replace(config: T, **changes: Any) -> T:

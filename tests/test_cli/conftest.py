@@ -238,7 +238,7 @@ class Library:
     def open_inbox(self, memory: Any) -> Library:
         return self.open(memory)
 
-    def open_keys(self, data: Any) -> FakeKeys:
+    def open_keys(self, data: Any, *, make: bool = False) -> FakeKeys:
         self._note("open", data=data)
         return FakeKeys(self)
 

@@ -20,6 +20,7 @@ from memtune.core.generate import Decoder
 from memtune.core.reports import Answer
 from memtune.core.rows import Row
 from memtune.errors import InputError, MemtuneError
+from memtune.inbox import Inbox
 from memtune.serve.desk import Asking, Busy, Desk, Piece
 from memtune.serve.engine import EngineFailed
 from memtune.serve.keys import LOCAL, Key
@@ -328,3 +329,62 @@ def test_a_beginning_is_read_anew_for_experts_that_act_on_it(backbone: Backbone,
     (load,) = desk.load()
     desk.close()
     assert (load.prefix_hits, load.prefix_misses) == (1, 1)
+
+
+def test_who_shares_a_beginning_that_is_read_is_read_together(
+    memories: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(memories, backbone, read_tokens=256)
+    system = {"role": "system", "content": "You sell lamps and tables, and nothing else in the whole wide world. " * 4}
+    asked = [Asking("acme@v1", [system, {"role": "user", "content": row["question"]}]) for row in FACTS]
+    together: list[int] = []
+    make = Decoder.__init__
+
+    def noted(self: Decoder, *given: Any, **more: Any) -> None:
+        make(self, *given, **more)
+        together.append(len(self.rows))
+
+    async def run() -> list[Answer]:
+        for asking in asked[:2]:
+            await desk.ask(asking, LOCAL)
+        monkeypatch.setattr(Decoder, "__init__", noted)
+        return await asyncio.gather(*(desk.ask(asking, LOCAL) for asking in asked))
+
+    answers = asyncio.run(run())
+    desk.close()
+    assert [a.text for a in answers] == [row["answer"] for row in FACTS]
+    assert together == [len(FACTS)]
+
+
+def test_what_is_written_down_of_an_answer_holds_up_nobody(
+    memories: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(Config(), inbox=dataclasses.replace(Config().inbox, keep=True))
+    desk = Desk(Shelf(memories, config, lambda _name: backbone), config)
+    threads: list[str] = []
+    monkeypatch.setattr(Inbox, "keep", lambda *_: threads.append(threading.current_thread().name))
+    asyncio.run(desk.ask(Asking("acme", "Where is the harbour?", decode={"max_new_tokens": 4}), LOCAL))
+    desk.close()
+    assert [name.startswith("memtune-prepare") for name in threads] == [True]
+
+
+def test_the_base_model_does_not_wait_for_a_memory_that_is_opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(desk.ask(Asking("base", "Why?", decode={"max_new_tokens": 1}), LOCAL))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(*_: Any) -> Any:
+        begun.set()
+        go_on.wait(20)
+        raise InputError("it is opened no more")
+
+    monkeypatch.setattr(Shelf, "_open", slowly)
+
+    async def run() -> None:
+        opening = asyncio.create_task(desk.ask(Asking("acme", "Why?"), LOCAL))
+        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.wait_for(desk.ask(Asking("base", "Why?", decode={"max_new_tokens": 1}), LOCAL), 10)
+        go_on.set()
+        with pytest.raises(InputError):
+            await opening
+
+    asyncio.run(run())

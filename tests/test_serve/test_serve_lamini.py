@@ -8,6 +8,7 @@ import os
 import subprocess
 import textwrap
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from memtune.serve.keys import LOCAL, Forbidden, Key, Keys
 from memtune.serve.lamini.body import Body
 from memtune.serve.lamini.completions import complete
 from memtune.serve.lamini.data import fact_row
-from memtune.serve.lamini.faults import Duplicate
+from memtune.serve.lamini.faults import Duplicate, code_of
 from memtune.serve.lamini.names import goal
 from memtune.serve.lamini.pending import Pending
 from memtune.serve.lamini.training import train
@@ -200,7 +201,7 @@ def test_more_than_can_wait_is_put_off() -> None:
         {}, {"model_name": "base"}, {"model_name": 5, "prompt": "a"}, {"model_name": "base", "prompt": []},
         {"model_name": "base", "prompt": [" "]}, {"model_name": "base", "prompt": "a", "max_tokens": True},
         {"model_name": "base", "prompt": "a", "max_new_tokens": 0}, {"model_name": "base", "prompt": "a", "what": 1},
-        {"model_name": "base", "prompt": "a", "output_type": "money"},
+        {"model_name": "base", "prompt": "a", "output_type": "money"}, {"model_name": "b" * 201, "prompt": "a"},
         {"model_name": "base", "prompt": "a", "reservation_id": "r"},
     ],
 )  # fmt: skip
@@ -222,6 +223,24 @@ def test_a_name_that_is_taken_is_told_only_to_those_who_may_use_it(tmp_path: Pat
             with pytest.raises(Forbidden, match="may not make a model"):
                 goal(house, shut_out, "base", name)
         assert goal(house, shut_out, "base", "acme").memory == "acme"
+
+
+def test_one_of_many_makes_a_memory_of_a_name(tmp_path: Path) -> None:
+    """Asked at once, all of them find that the name is free."""
+
+    def asked(number: int) -> str:
+        key = Key(f"k{number}", "shop", frozenset({"teach"}))
+        try:
+            return str(train(house, key, model_name="base", rows=rows, custom_model_name="acme").body["status"])
+        except UsageError as fault:
+            return str(code_of(fault))
+
+    rows = [{"input": "a", "output": "b"}]
+    with closing(House(tmp_path)) as house, ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(asked, range(8)))
+        assert sorted(told) == [*["497"] * 7, "CREATED"]
+        house.jobs.cancel(1, LOCAL)
+        assert asked(9) == "CREATED"  # nobody is about to make it any more
 
 
 def test_a_key_with_hidden_groups_trains_nothing_and_leaves_nothing(tmp_path: Path) -> None:

@@ -63,12 +63,15 @@ def serve(
 
 
 @contextmanager
-def open_keys(data: Path) -> Iterator[Keys]:
-    """The keys of a server's data folder, which is made if it is not there."""
+def open_keys(data: Path, *, make: bool = False) -> Iterator[Keys]:
+    """The keys of a server's data folder; `make`: which is made if it is not there."""
+    from memtune.errors import NotFound
     from memtune.serve.database import Database, usable
     from memtune.serve.keys import Keys
     from memtune.store.durable import plain_errors
 
+    if not make and not (data / "server.sqlite").exists():
+        raise NotFound(f"{data} is no server's folder", hint="name it by --data, or MEMTUNE_DATA")
     with plain_errors(data):
         data.mkdir(parents=True, exist_ok=True)
     with usable(data / "server.sqlite"), closing(Database(data / "server.sqlite")) as database:

@@ -99,7 +99,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Make a key. It is shown once: only its hash is kept."""
-    with opening.open_keys(data) as keys:
+    new = not (data / "server.sqlite").exists()
+    with opening.open_keys(data, make=True) as keys:
         secret, key = keys.add(
             name, list(dict.fromkeys(scope)), memories=memory or None, hidden=hide_group or (), per_minute=per_minute
         )
@@ -108,6 +109,8 @@ def add(
     else:
         print(secret)
         remark(f"{_line(key)}\nThis is the only time that the key is shown.")
+        if new:
+            remark(f"{data} is new: serve it with `memtune serve --data {data}`")
 
 
 @command(app, "list")

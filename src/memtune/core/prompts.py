@@ -123,6 +123,7 @@ class AnswerWriter:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self._anchors: dict[str, tuple[int, ...]] = {}
+        self._leads: dict[tuple[int, ...], str] = {}
         self._special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._splitting: Any = None
         """The tokenizer once more, which reads the names of special tokens as text."""
@@ -144,7 +145,13 @@ class AnswerWriter:
         """What these tokens say when they follow `tail`."""
         anchor = self._anchor(tail)
         whole: str = self._decode([[*anchor, *ids]])[0]
-        return whole[len(self._decode([list(anchor)])[0]) :]
+        return whole[len(self._lead(anchor)) :]
+
+    def _lead(self, anchor: tuple[int, ...]) -> str:
+        """What an anchor says."""
+        if anchor not in self._leads:
+            self._leads[anchor] = self._decode([list(anchor)])[0]
+        return self._leads[anchor]
 
     def _anchor(self, tail: str) -> tuple[int, ...]:
         last = tail[-1:] if tail[-1:].strip() else "\n"
@@ -165,7 +172,7 @@ class AnswerWriter:
         return list(self._splitting(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def _inside(self, anchor: tuple[int, ...], texts: Sequence[str]) -> list[list[int]]:
-        lead = self._decode([list(anchor)])[0]
+        lead = self._lead(anchor)
         rows = self._encode([lead + text for text in texts])
         return [row[len(anchor) :] if tuple(row[: len(anchor)]) == anchor else [] for row in rows]
 
@@ -179,7 +186,7 @@ class AnswerWriter:
     def _spelled(
         self, anchor: tuple[int, ...], texts: Sequence[str], rows: Sequence[Sequence[int]]
     ) -> list[tuple[int, ...] | None]:
-        lead = self._decode([list(anchor)])[0]
+        lead = self._lead(anchor)
         said = self._decode([[*anchor, *row] for row in rows])
         return [
             tuple(row) if row and text == whole[len(lead) :] else None

@@ -15,7 +15,8 @@ from typing import Any
 from memtune.answering import Answering, Prepared, Question
 from memtune.config import Config, DecodeConfig
 from memtune.core.reports import Answer
-from memtune.errors import FolderError, InputError
+from memtune.core.rows import Reply
+from memtune.errors import FolderError, InputError, NotFound
 from memtune.model import decoding
 from memtune.router.encoders import make_encoder
 from memtune.serve import tally
@@ -50,7 +51,7 @@ class Desk:
     def __init__(self, shelf: Shelf, config: Config) -> None:
         self.shelf, self.config = shelf, config
         self._engines: dict[int, Engine] = {}
-        self._lock = threading.Lock()
+        self._starting, self._counting = threading.Lock(), threading.Lock()
         self._on_the_way = 0
         """Requests that are being routed, or wait for that."""
         self._posting: _Post | None = None
@@ -77,7 +78,7 @@ class Desk:
                 raise Busy(1.0)
             engine, answering, prepared = await loop.run_in_executor(self._preparers, self._prepare, asking, key)
         if prepared.request is None:
-            answer = _counted(answering.report(prepared, None))
+            answer = await self._report(answering, prepared, None)
             if streams:
                 yield _begun(Piece(answer.text))
             yield answer
@@ -92,10 +93,16 @@ class Desk:
                 if isinstance(event, Piece):
                     yield _begun(event)
                     continue
-                yield _counted(answering.report(prepared, event))
+                yield await self._report(answering, prepared, event)
                 return
         finally:
             ticket.cancel()
+
+    async def _report(self, answering: Answering, prepared: Prepared, reply: Reply | None) -> Answer:
+        if not answering.notes_use:
+            return _counted(answering.report(prepared, reply))
+        loop = asyncio.get_running_loop()
+        return _counted(await loop.run_in_executor(self._preparers, answering.report, prepared, reply))
 
     def ask_now(self, asking: Asking, key: Key) -> Answer:
         """The same for one who may wait: a thread without an event loop."""
@@ -117,12 +124,12 @@ class Desk:
 
     @contextmanager
     def _coming(self) -> Iterator[None]:
-        with self._lock:
+        with self._counting:
             self._on_the_way += 1
         try:
             yield
         finally:
-            with self._lock:
+            with self._counting:
                 self._on_the_way -= 1
 
     def _prepare(self, asking: Asking, key: Key) -> tuple[Engine, Answering, Prepared]:
@@ -142,7 +149,7 @@ class Desk:
                 schema=asking.schema,
                 hidden=key.hidden,
             )
-        except (FolderError, FileNotFoundError):
+        except (FolderError, FileNotFoundError, NotFound):
             if seat.memory is not None and seat.memory not in self.shelf.memories(key):  # it has just been deleted
                 raise UnknownModel(asking.model, self.shelf.models(key)) from None
             raise
@@ -166,7 +173,7 @@ class Desk:
     def _engine(self, seat: Seat) -> Engine:
         """The engine of the seat's backbone, started when it is first needed."""
         backbone = seat.model.backbone
-        with self._lock:
+        with self._starting:
             if id(backbone.model) not in self._engines:
                 kinds = list(seat.answering().kinds.values())
                 self._engines[id(backbone.model)] = Engine(backbone, kinds, self.config.serve, lambda: self._on_the_way)

@@ -206,16 +206,17 @@ class Engine:
         taken = longest = 0
         while self._waiting and len(self._tickets) + taken < self.config.rows:
             ticket = self._waiting[0]
-            size = len(ticket.request.prompt.ids)
+            prompt, early = ticket.request.prompt, self._acts_early(ticket.request)
+            size = len(prompt.ids) - (0 if early else self._prefixes.known(prompt))
             if taken and (taken + 1) * max(longest, size) > self.config.read_tokens:
                 break
             self._waiting.popleft()
             if ticket.gone:
                 continue
             self._joining.append(ticket)
-            read = None if self._acts_early(ticket.request) else self._prefixes.of(ticket.request.prompt)
+            read = None if early else self._prefixes.of(prompt)
             groups.setdefault(id(read), (read, []))[1].append(ticket)
-            taken, longest = taken + 1, max(longest, size - (len(read.ids) if read else 0))
+            taken, longest = taken + 1, max(longest, size)
         return groups
 
     def _acts_early(self, request: Request) -> bool:

@@ -24,9 +24,14 @@ class Prefixes:
         self._held: OrderedDict[tuple[int, ...], Read] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
+    def known(self, prompt: Prompt) -> int:
+        """How many tokens of this prompt are read already."""
+        found = self._longest(prompt.ids[: prompt.asked_from]) if self._is_worth_it(prompt) else None
+        return len(found.ids) if found is not None else 0
+
     def of(self, prompt: Prompt) -> Read | None:
         """The longest beginning of this prompt that is read already."""
-        if prompt.asked_from < self.shortest or not self.most:
+        if not self._is_worth_it(prompt):
             return None
         ids = prompt.ids[: prompt.asked_from]
         found = self._longest(ids)
@@ -34,6 +39,9 @@ class Prefixes:
             found = self._read(ids, found) or found
         self.hits, self.misses = self.hits + (found is not None), self.misses + (found is None)
         return found
+
+    def _is_worth_it(self, prompt: Prompt) -> bool:
+        return prompt.asked_from >= self.shortest and self.most > 0
 
     def _longest(self, ids: tuple[int, ...]) -> Read | None:
         fitting = [held for held in self._held if held == ids[: len(held)]]

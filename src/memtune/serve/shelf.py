@@ -137,7 +137,9 @@ class Shelf:
         return False
 
     def _base(self, name: str) -> Seat:
-        """A model alone."""
+        """A model alone; while a memory is being opened nobody waits for it."""
+        if (seat := self._seats.get(name)) is not None:
+            return seat
         backbone = self.backbone(name)
         with self._lock:
             if name not in self._seats:

@@ -20,6 +20,8 @@ _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _CHOICES = ("anyOf", "oneOf", "allOf")
 _ROOMS = ("properties", "patternProperties", "$defs", "definitions")
 """Keys of a schema under which other schemas stand by name."""
+_INSIDE = ("items", "additionalProperties", "additionalItems")
+"""Keys under which one other schema stands, or a list of them."""
 _LONGEST = 65_536
 _DEEPEST = 24
 _LARGEST_COUNT = 4096
@@ -121,6 +123,13 @@ def form_of(schema: Mapping[str, Any]) -> Form:
         raise UsageError("the schema is no JSON", hint=str(fault)[:80]) from None
     if len(text) > _LONGEST:
         raise UsageError(f"the schema has {len(text)} characters, more than {_LONGEST}", hint=_HINT)
+    try:
+        return _form(text)
+    except (TypeError, ValueError, AttributeError, RecursionError):
+        raise UsageError("the schema is not well formed: a part of it is not of the type it must be") from None
+
+
+def _form(text: str) -> Form:
     bounded = _bounded(json.loads(text), close='"allOf"' not in text, depth=0)
     root = _Root(bounded)
     return Form(json.dumps(bounded), tuple(_fields(root)), _spare(bounded, root))
@@ -140,10 +149,10 @@ def _bounded(schema: Any, *, close: bool, depth: int) -> Any:
         elif key in _CHOICES and isinstance(value, list):
             alone = close and not ({"properties", "$ref"} & made.keys()) and sum(k in made for k in _CHOICES) == 1
             made[key] = [_bounded(part, close=alone, depth=depth + 1) for part in value]
-        elif key in ("items", "additionalProperties", "additionalItems"):
-            made[key] = _bounded(value, close=close, depth=depth + 1)
-        elif key == "prefixItems" and isinstance(value, list):
+        elif key in ("prefixItems", *_INSIDE) and isinstance(value, list):
             made[key] = [_bounded(part, close=close, depth=depth + 1) for part in value]
+        elif key in _INSIDE:
+            made[key] = _bounded(value, close=close, depth=depth + 1)
         else:
             made[key] = _counted(key, value)
     if close and _can_close(made):
@@ -243,8 +252,17 @@ def _spare(schema: Any, root: _Root) -> int:
     for room in _ROOMS:
         parts = (schema.get(room) or {}).items()
         opened += [(_size(name), part) for name, part in parts if room != "properties" or name not in needed]
-    inside = max((_spare(part, root) for part in schema.values()), default=_SPARE)
+    inside = max((_spare(part, root) for part in _parts(schema)), default=_SPARE)
     return max([inside, *(_SPARE + size + _least(part, root, frozenset()) for size, part in opened)])
+
+
+def _parts(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """The schemas that stand inside this one."""
+    for room in _ROOMS:
+        yield from schema.get(room, {}).values()
+    for key in (*_CHOICES, "prefixItems"):
+        yield from schema.get(key, ())
+    yield from (schema[key] for key in _INSIDE if key in schema)
 
 
 def _size(name: str) -> int:

@@ -1,4 +1,4 @@
-"""The body of a request is bounded in bytes, seconds and depth before any route sees it."""
+"""The body of a request is bounded in bytes, seconds and depth before any route sees it, and read only with a key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Request
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from memtune.config import ServeConfig
 from memtune.serve.http import errors
 from memtune.serve.http.errors import Refused
+from memtune.serve.http.guard import identify
 from memtune.serve.http.protocol import protocol_of
 
 _UPLOADS = ("/v1/files", "/v1/local-data")
@@ -26,7 +28,13 @@ _ASKING = (
     "/inf/chat/completions",
 )
 """What is broken off when the client is gone. Changes of a memory are finished."""
+_WITH_BODIES = ("POST", "PUT", "PATCH")
+"""All routes of these methods want a key. To parse what strangers send would cost seconds and hundreds of megabytes."""
 _DEEPEST = 64
+_MOST_VALUES = 100_000
+"""In all lists and objects together: a few megabytes hold millions, and to find each of them wrong takes gigabytes."""
+_MOST_BRACKETS = 2 * _MOST_VALUES
+"""Also in texts, where they may stand; what has more is not even parsed."""
 _BODIES = 16
 """Bodies of the largest size that may be under way together."""
 _DROPPED_SECONDS = 5.0
@@ -44,6 +52,8 @@ class BodyGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
+        elif scope["method"] in _WITH_BODIES and not await _is_known(scope, receive, send):
+            return
         elif scope["path"] in _UPLOADS and scope["method"] == "POST":
             await self._upload(scope, receive, send)
         else:
@@ -198,6 +208,8 @@ class _WhileThere:
 
 def parsed(body: bytes) -> Any:
     """What a body says. Anything that JSON does not know, or that cannot be written as UTF-8, is refused."""
+    if body.count(b"[") + body.count(b"{") > _MOST_BRACKETS:
+        raise _too_much()
     try:
         found = json.loads(body, parse_constant=_no_number)
         if b"\\u" in body:
@@ -208,15 +220,19 @@ def parsed(body: bytes) -> Any:
         raise Refused(400, "the body is not UTF-8 text") from None
     except ValueError as fault:
         raise Refused(400, f"the body is no JSON: {fault}") from None
-    if body.count(b"[") + body.count(b"{") > _DEEPEST and isinstance(found, (dict, list)):
-        _require_shallow(found)
+    if isinstance(found, (dict, list)):
+        _require_modest(found)
     return found
 
 
-def _require_shallow(found: Any) -> None:
-    """Raise if lists and objects lie within each other too often. Goes level by level, so that it cannot overflow."""
-    level = [found]
+def _require_modest(found: Any) -> None:
+    """Raise if lists and objects lie within each other too often, or hold too much. Goes level by level, so that it
+    cannot overflow."""
+    level, held = [found], 0
     for _ in range(_DEEPEST):
+        held += sum(map(len, level))
+        if held > _MOST_VALUES:
+            raise _too_much()
         inner = (part for whole in level for part in (whole.values() if isinstance(whole, dict) else whole))
         level = [part for part in inner if isinstance(part, (dict, list))]
         if not level:
@@ -226,6 +242,10 @@ def _require_shallow(found: Any) -> None:
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number")
+
+
+def _too_much() -> Refused:
+    return Refused(400, f"the body holds more than {_MOST_VALUES:,} values", hint="upload what is a lot")
 
 
 def _too_deep() -> Refused:
@@ -244,6 +264,19 @@ def _declared(scope: Scope) -> int | None:
     """The length that the client announces."""
     value = _header(scope, b"content-length")
     return int(value) if value.isdigit() else None
+
+
+async def _is_known(scope: Scope, receive: Receive, send: Send) -> bool:
+    """Whether the sender shows a key; who does not is told so once the body was dropped."""
+    try:
+        await identify(Request(scope))
+    except Refused as fault:
+        with suppress(_Gone):
+            if b"100-continue" not in _header(scope, b"expect").lower():
+                await _drop(receive)
+            await _refuse(fault, scope, receive, send)
+        return False
+    return True
 
 
 async def _next(receive: Receive, ends: float) -> Message:

@@ -29,6 +29,7 @@ from memtune.errors import (
 from memtune.serve.desk import Busy
 from memtune.serve.files import TooLarge
 from memtune.serve.http.protocol import protocol_of
+from memtune.serve.jobs import NameTaken
 from memtune.serve.keys import Forbidden
 from memtune.serve.lamini.faults import code_of
 from memtune.serve.logs import log
@@ -37,6 +38,7 @@ from memtune.serve.shelf import UnknownModel
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (TooLarge, 413),
     (Forbidden, 403),
+    (NameTaken, 409),
     (NotFound, 404),
     (UnknownFact, 404),
     (UnknownVersion, 404),

@@ -39,7 +39,10 @@ def caller(scope: Scope) -> Callable[..., Awaitable[Key]]:
 
 
 async def identify(request: Request) -> Key:
-    """Whose request it is. It counts against the key's limit."""
+    """Whose request it is. It counts against the key's limit, once."""
+    known: Key | None = getattr(request.state, "key", None)
+    if known is not None:
+        return known
     keys = house(request).keys
     if keys.any():
         key = keys.find(_shown(request))
@@ -73,9 +76,6 @@ async def _note_use(request: Request, key: Key) -> None:
 
 
 def _take_turn(request: Request, key: Key) -> None:
-    if getattr(request.state, "counted", False):
-        return
-    request.state.counted = True
     buckets: Buckets = request.app.state.buckets
     wait = buckets.take(key.id, key.per_minute or house(request).config.serve.per_minute)
     if wait:

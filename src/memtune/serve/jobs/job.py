@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memtune.errors import UsageError
+
 WAITING = ("CREATED", "QUEUED")
 LOADING, TRAINING, EVALUATING, SAVING = "LOADING DATA", "TRAINING MODEL", "EVALUATING MODEL", "SAVING MODEL"
 RUNNING = (LOADING, TRAINING, EVALUATING, SAVING)
+ENDED_BADLY = ("FAILED", "CANCELLED")
 ENDED_WELL = ("COMPLETED", "PARTIALLY COMPLETED")
 RESUMABLE = ("PAUSED", "FAILED", "CANCELLED")
+
+
+class NameTaken(UsageError):
+    """Another job is about to make a memory of this name."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Plan:
     settings: Sequence[str] = ()
     """`group.name=value`. What they say of `learn.kind` goes before `kind`."""
     slots: int = 1
+    new: bool = False
+    """The memory is the job's to make: no other job may have the same in mind."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """What the protocol wants back as it was given: custom_model_name, is_public, suffix, metadata, seed …"""
 
@@ -86,4 +95,4 @@ class Job:
 
     @property
     def over(self) -> bool:
-        return self.ended_well or self.status in ("FAILED", "CANCELLED")
+        return self.ended_well or self.status in ENDED_BADLY

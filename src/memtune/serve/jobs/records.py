@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from memtune.serve.database import Database
-from memtune.serve.jobs.job import LOADING, RESUMABLE, RUNNING, WAITING, Job, Plan, Step
+from memtune.serve.jobs.job import (
+    ENDED_BADLY,
+    ENDED_WELL,
+    LOADING,
+    RESUMABLE,
+    RUNNING,
+    WAITING,
+    Job,
+    NameTaken,
+    Plan,
+    Step,
+)
 
 _TABLES = (
     """create table if not exists jobs (
@@ -106,6 +117,8 @@ class Records:
         now = time.time()
         kept = json.dumps({**vars(plan), "path": str(plan.path.absolute())})
         with self.database.changing() as connection:
+            if plan.new and _is_wanted(connection, str(plan.path.resolve())):
+                raise NameTaken(f"a job is about to make a memory '{plan.memory}'", hint="choose another name")
             cursor = connection.execute(
                 "insert into jobs (status, plan, key, memory, created, warnings) values ('CREATED', ?, ?, ?, ?, ?)",
                 (kept, key, str(plan.path.resolve()), now, json.dumps(list(warnings))),
@@ -280,6 +293,14 @@ class Records:
     def _is(connection: sqlite3.Connection, number: int, attempt: int) -> bool:
         row = connection.execute("select attempt, status from jobs where id = ?", (number,)).fetchone()
         return row is not None and row["attempt"] == attempt and row["status"] in RUNNING
+
+
+def _is_wanted(connection: sqlite3.Connection, memory: str) -> bool:
+    """Whether a job that is not over learns into this memory."""
+    over = (*ENDED_WELL, *ENDED_BADLY)
+    marks = ", ".join("?" * len(over))
+    query = f"select 1 from jobs where memory = ? and status not in ({marks})"
+    return connection.execute(query, (memory, *over)).fetchone() is not None
 
 
 def _status(connection: sqlite3.Connection, number: int) -> str | None:

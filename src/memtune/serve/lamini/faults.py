@@ -16,6 +16,7 @@ from memtune.errors import (
     UsageError,
 )
 from memtune.serve.desk import Busy
+from memtune.serve.jobs import NameTaken
 from memtune.serve.keys import Forbidden
 from memtune.serve.shelf import UnknownModel
 
@@ -35,6 +36,7 @@ class UnknownResult(NotFound):
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (UnknownModel, 594),
     (Duplicate, 497),
+    (NameTaken, 497),
     (Forbidden, 403),
     (UnknownDataset, 499),
     (NotFound, 404),

@@ -27,6 +27,8 @@ class Goal:
     model: str
     """As `load_backbone` takes it."""
     warnings: tuple[str, ...] = ()
+    new: bool = False
+    """Whether it is to be made."""
 
 
 def goal(house: House, key: Key, model_name: Any, custom_model_name: Any = None) -> Goal:
@@ -47,7 +49,7 @@ def goal(house: House, key: Key, model_name: Any, custom_model_name: Any = None)
     name = _new_name(house, key, custom_model_name)
     told = f"the model answers to '{name}'" if custom_model_name not in (None, name) else None
     model = shelf.aliases.get(model_name, shelf.model)
-    return Goal(name, shelf.path(name), model, (told,) if told else ())
+    return Goal(name, shelf.path(name), model, (told,) if told else (), new=True)
 
 
 def _new_name(house: House, key: Key, custom: str | None) -> str:

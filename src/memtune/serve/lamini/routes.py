@@ -53,7 +53,9 @@ class Training(_Body):
     model_name: Name = Field(description="`base` or an alias: a new memory; a memory: that one.", examples=["base"])
     dataset_id: str | None = Field(None, description="What is learned.", examples=["file-abc"])
     upload_file_path: str | None = Field(None, description="Where the data set is, as /v1/existing-data says.")
-    data: list[dict[str, Any]] | None = Field(None, description="A small data set, instead of the id of one.")
+    data: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = Field(
+        None, description="A small data set, instead of the id of one."
+    )
     finetune_args: dict[str, Any] | None = Field(None, examples=[{"max_steps": 50, "learning_rate": 0.0003}])
     gpu_config: dict[str, Any] | None = Field(None, examples=[{"gpus": 1, "nodes": 1}])
     is_public: bool | None = Field(None, description="Without effect, and told so.")
@@ -67,7 +69,7 @@ class Completion(_Body):
     """Prompts that a model answers."""
 
     model_name: Name = Field(description="A memory, one of its versions, an alias or `base`.", examples=["acme"])
-    prompt: Text | list[Text] = Field(examples=["What does the Zorblat cost?"])
+    prompt: Text | Annotated[list[Text], Field(fail_fast=True)] = Field(examples=["What does the Zorblat cost?"])
     output_type: Any = Field(None, description="The form of the reply.", examples=[{"price": "int"}])
     max_tokens: int | None = Field(None, ge=1, description="Tokens of a reply, at most.")
     max_new_tokens: int | None = Field(None, ge=1, description="The same; where both are named, this one holds.")
@@ -77,7 +79,7 @@ class Completion(_Body):
 class Embedding(_Body):
     """Texts that are to be made into vectors."""
 
-    prompt: Text | list[Text] = Field(examples=["What does the Zorblat cost?"])
+    prompt: Text | Annotated[list[Text], Field(fail_fast=True)] = Field(examples=["What does the Zorblat cost?"])
     model_name: Name | None = Field(None, description="Whose encoder; without it, the server's own.")
 
 

@@ -49,6 +49,7 @@ def train(
         files=(dataset,),
         settings=settled.settings,
         slots=settled.slots,
+        new=wanted.new,
         told={
             "protocol": "lamini",
             "model_name": model_name,

@@ -182,7 +182,8 @@ def _plan(body: TuningRequest, house: House, key: Key) -> Plan:
         "hyperparameters": body.hyper.model_dump(exclude_none=True),
         "without_effect": without_effect,
     }
-    return Plan(memory, house.shelf.path(memory), model, [body.training_file], kind, settings, told=told)
+    new = body.model.partition("@")[0] != memory
+    return Plan(memory, house.shelf.path(memory), model, [body.training_file], kind, settings, new=new, told=told)
 
 
 def _target(body: TuningRequest, house: House, key: Key) -> tuple[str, str]:
