@@ -24,7 +24,7 @@ def write(backbone: Backbone, kind: KeyValue, facts: list[Fact]) -> list[Expert]
 @torch.inference_mode()
 def reference(backbone: Backbone, texts: list[str], prompt: list[int], first: int) -> torch.Tensor:
     """Logits after the prompt when each text stands alone before its last turn, seen from one token of it on."""
-    before = first - backbone.opening
+    before = first - backbone.template.question("?").asked_from
     by = before - before % 8
     ids, positions, segments, kept = [], [], [], []
     opening = backbone.tokenizer("<|user|>\n", add_special_tokens=False)["input_ids"]

@@ -49,5 +49,5 @@ def test_nothing_is_turned_where_nothing_stands_before(tmp_path: Path, monkeypat
     system = {"role": "system", "content": "You sell lamps and tables."}
     llm.ask([system, question], max_new_tokens=4)
     prompt = backbone.template.render([system, question])
-    assert moved == [prompt.asked_from - backbone.opening]
+    assert moved == [prompt.asked_from - backbone.template.question("?").asked_from]
     assert moved[0] > 5

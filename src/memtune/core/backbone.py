@@ -79,13 +79,7 @@ class Backbone:
             return self
         other = copy.copy(self)
         other.template = Template(self.tokenizer, chat_template)
-        other.__dict__.pop("opening", None)
         return other
-
-    @cached_property
-    def opening(self) -> int:
-        """Tokens that stand before what is asked first."""
-        return self.template.question("?").asked_from
 
     @property
     def device(self) -> torch.device:

@@ -95,9 +95,10 @@ class SideBySide:
 
 def _moved(backbone: Backbone, prompt: Prompt, held: list[Entries]) -> list[Entries]:
     """A prompt's facts, as near to its last turn as they are to one that nothing stands before."""
-    before = prompt.asked_from - backbone.opening
-    turning = Turning.of(backbone) if before > 0 else None
-    return [replace(part, keys=turning.near(part.keys, before)) for part in held] if turning is not None else held
+    turning = Turning.of(backbone) if prompt.before else None
+    if turning is None:
+        return held
+    return [replace(part, keys=turning.near(part.keys, prompt.before)) for part in held]
 
 
 def gathered(

@@ -35,7 +35,7 @@ class Roomy(DynamicLayer):
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         more = key_states.shape[2]
         if self._end + more > self._k.shape[2]:
-            self._lay_out(self._k.shape[0], spare=more + max(_SPARE, self._length))
+            self._make_room(more)
         self._k[: self._rows, :, self._end : self._end + more] = key_states
         self._v[: self._rows, :, self._end : self._end + more] = value_states
         self._end += more
@@ -49,12 +49,18 @@ class Roomy(DynamicLayer):
     def _length(self) -> int:
         return self._end - self._begin
 
-    def absorb(self, other: Roomy) -> None:
+    def absorb(self, other: DynamicLayer) -> None:
         """Rows of another batch stand behind these, ending at the same column."""
-        rows, length = self._rows + other._rows, max(self._length, other._length)
-        if rows > self._k.shape[0] or other._length > self._end:
+        assert other.keys is not None
+        assert other.values is not None
+        coming, long = other.keys.shape[0], other.keys.shape[2]
+        if not self._rows:  # nothing stands here: begin in front
+            self._begin = self._end = min(long, self._k.shape[2])
+            self._show()
+        rows, length = self._rows + coming, max(self._length, long)
+        if rows > self._k.shape[0] or long > self._end:
             self._lay_out(max(rows, 2 * self._k.shape[0] if rows > self._k.shape[0] else rows), length=length)
-        begin = self._end - other._length
+        begin = self._end - long
         for mine, theirs in ((self._k, other.keys), (self._v, other.values)):
             mine[: self._rows, :, self._end - length : self._begin] = 0  # of rows that have left
             mine[self._rows : rows, :, self._end - length : begin] = 0
@@ -74,6 +80,16 @@ class Roomy(DynamicLayer):
         """Forget the first columns, which no row needs."""
         self._begin += columns
         self._show()
+
+    def _make_room(self, more: int) -> None:
+        """Move what is held to the front, where rows that have left made room for it; else into a larger room."""
+        length = self._length
+        if 2 * (length + more) > self._k.shape[2]:
+            self._lay_out(self._k.shape[0], spare=more + max(_SPARE, 2 * length))
+            return
+        for room in (self._k, self._v):
+            room[: self._rows, :, :length] = room[: self._rows, :, self._begin : self._end]
+        self._begin, self._end = 0, length
 
     def _lay_out(self, slots: int, *, length: int = 0, spare: int = _SPARE) -> None:
         """Move to a larger room; what is held ends at column `length` or, if it is longer, at its own."""
@@ -113,16 +129,22 @@ def make_roomy(cache: Any) -> None:
 def can_change(cache: Any) -> bool:
     """Whether rows of this cache may come and go."""
     layers: list[Any] = getattr(cache, "layers", [])
-    return bool(layers) and all(type(layer) in _WAYS for layer in layers)
+    return bool(layers) and all(type(layer) in _WAYS or _is_unchanged(layer) for layer in layers)
+
+
+def _is_unchanged(layer: Any) -> bool:
+    """Whether it is the library's own, which can be given room."""
+    return type(layer) is DynamicLayer and layer.keys is not None
 
 
 def is_plain(cache: Any) -> bool:
     """Whether every block keeps the keys and values of all tokens: then the beginning of a prompt can be shared."""
-    return can_change(cache) and all(type(layer) is Roomy for layer in cache.layers)
+    return can_change(cache) and all(type(layer) is Roomy or _is_unchanged(layer) for layer in cache.layers)
 
 
 def absorb(cache: Any, other: Any) -> None:
     """Rows of another cache stand behind those of this one."""
+    make_roomy(cache)
     for mine, theirs in zip(cache.layers, other.layers, strict=True):
         _WAYS[type(mine)].absorb(mine, theirs)
 

@@ -102,11 +102,11 @@ class Decoder:
     @torch.inference_mode()
     def step(self) -> None:
         """One token for every row."""
+        caches.make_roomy(self._cache)  # only now: what was just read may be absorbed before its next token
         with self.backbone.lock, ExitStack() as stack:
             for action in self._actions.values():
                 stack.enter_context(action.acting())
             logits, self._cache = self.backbone.step(self._ids, self._mask, self._cache)
-        caches.make_roomy(self._cache)
         tokens = self.choose(logits)
         self._record(logits, tokens)
         self._ids = torch.tensor(tokens, device=self._ids.device)[:, None]
@@ -119,6 +119,11 @@ class Decoder:
         """Whether rows may join and leave: not where the model keeps what it has read in a way of its own."""
         return caches.can_change(self._cache)
 
+    @property
+    def can_rest(self) -> bool:
+        """Whether the batch may be left without rows and take in others later, in the room that it has."""
+        return caches.is_plain(self._cache)
+
     @torch.inference_mode()
     def absorb(self, other: Decoder) -> None:
         """Rows of another batch, which has said a token at least, go on behind these."""
@@ -126,8 +131,9 @@ class Decoder:
         caches.absorb(self._cache, other._cache)
         for name, action in self._actions.items():
             action.absorb(other._actions[name], at)
-        width = max(self._mask.shape[1], other._mask.shape[1])
-        self._mask = torch.cat([_padded(self._mask, width), _padded(other._mask, width)])
+        width = max(self._mask.shape[1] if at else 0, other._mask.shape[1])
+        own = _padded(self._mask, width) if at else self._mask.new_ones(0, width)
+        self._mask = torch.cat([own, _padded(other._mask, width)])
         self._ids = torch.cat([self._ids, other._ids])
         self.rows += other.rows
 

@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jinja2.exceptions import TemplateError
@@ -27,6 +28,8 @@ class Prompt:
     tail: str
     asked_from: int = 0
     """Where, in tokens, what is asked last begins: system text and earlier turns stand before it."""
+    before: int = 0
+    """By how many tokens that is further on than in a prompt of one question."""
 
 
 class Template:
@@ -42,7 +45,8 @@ class Template:
         text = self._render_chat(messages) if chat else render_plain(messages)
         ids = tuple(self._encode(text, special=not chat))
         before = text[: max(text.rfind(messages[-1]["content"].strip()), 0)]
-        return Prompt(ids, text[-64:], self._length(before, special=not chat, most=len(ids) - 1))
+        asked_from = self._length(before, special=not chat, most=len(ids) - 1)
+        return Prompt(ids, text[-64:], asked_from, max(0, asked_from - self._first))
 
     def raw(self, text: str) -> Prompt:
         """A raw completion: the text as it stands, after the tokenizer's own opening tokens."""
@@ -59,10 +63,17 @@ class Template:
         chat = self.chat_template is not None
         texts = [self._render_chat(m) if chat else render_plain(m) for m in asked]
         rows = self.tokenizer(texts, add_special_tokens=not chat)["input_ids"]
-        opening = len(self.opening()) if chat else self._length(PLAIN_USER.split("{}")[0], special=True, most=1 << 30)
         return [
-            Prompt(tuple(self._without_end(row)), text[-64:], opening) for row, text in zip(rows, texts, strict=True)
+            Prompt(tuple(self._without_end(row)), text[-64:], self._first)
+            for row, text in zip(rows, texts, strict=True)
         ]
+
+    @cached_property
+    def _first(self) -> int:
+        """Where what is asked begins in a prompt of one question."""
+        if self.chat_template is not None:
+            return len(self.opening())
+        return self._length(PLAIN_USER.split("{}")[0], special=True, most=1 << 30)
 
     def opening(self) -> list[int]:
         """The tokens that stand before what a user says first; none where there is no chat template."""

@@ -66,6 +66,8 @@ class Row:
         """Tokens whose text stands in `_said` and cannot change."""
         self._known = 0
         """From here on tokens are read once more with those behind `_spelled`: a whole character begins here."""
+        self._length = 0
+        """Of the text between the two."""
         self._said = ""
         self._shown = ""
 
@@ -130,14 +132,14 @@ class Row:
             more = self._behind(place)
             if not more.endswith("\ufffd"):
                 break
+        before = self.reply.tokens[self._spelled : place]
         self._said, self._known, self._spelled = self._said + more, self._spelled, place
+        self._length = len(self.backbone.writer.text_after(self.request.prompt.tail, before))
 
     def _behind(self, end: int) -> str:
         """What the tokens say that are not spelled for good, read with some before them."""
-        tokens, writer, tail = self.reply.tokens, self.backbone.writer, self.request.prompt.tail
-        before = tokens[self._known : self._spelled]
-        known = writer.text_after(tail, before) if before else ""
-        return writer.text_after(tail, tokens[self._known : end])[len(known) :]
+        tokens = self.reply.tokens[self._known : end]
+        return self.backbone.writer.text_after(self.request.prompt.tail, tokens)[self._length :]
 
     def news(self) -> str:
         """What it has said since this was last asked and cannot change any more."""

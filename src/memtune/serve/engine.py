@@ -21,6 +21,8 @@ from memtune.serve.prefixes import Prefixes
 log = logging.getLogger("memtune.serve")
 _GATHER_SECONDS = 0.1
 """How long a request may wait for others that are on their way, so that their prompts are read together."""
+_REST_SECONDS = 30.0
+"""After which the room of a batch without rows is given back."""
 _SLOWEST, _FASTEST = 60.0, 1.0
 
 
@@ -149,8 +151,10 @@ class Engine:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._waiting or self._running)
-                if self._running is None and not self._may_join():
+                if not self._changed.wait_for(lambda: self._stopping or self._waiting or self._tickets, _REST_SECONDS):
+                    self._running = None  # its room is given back
+                    continue
+                if not self._tickets and not self._may_join():
                     self._changed.wait(_GATHER_SECONDS / 10)
                 self._drop_gone()
             if self._stopping:
@@ -173,7 +177,7 @@ class Engine:
         if self._may_join():
             self._join(self._next())
         joined = time.perf_counter()
-        if self._running is not None:
+        if self._running is not None and self._tickets:
             self._running.step()
             self.load.steps += 1
             self.load.tokens += len(self._tickets)
@@ -271,7 +275,7 @@ class Engine:
 
     def _let_go(self, gone: Sequence[int], now: float) -> None:
         assert self._running is not None
-        if len(gone) == len(self._tickets):
+        if len(gone) == len(self._tickets) and not self._running.can_rest:
             self._running, self._tickets = None, []
         elif self._running.can_change:
             for n in reversed(gone):
