@@ -165,7 +165,7 @@ def test_two_memories_on_one_model_keep_their_templates(tmp_path: Path) -> None:
     assert off.tokens == second.ask("Why?", max_new_tokens=3).tokens
 
 
-@pytest.mark.parametrize("text", ["", "  ", "?!…", "🙂", "Что это такое?", "\ud800?", "‮"])
+@pytest.mark.parametrize("text", ["?!…", "🙂", "Что это такое?", "\ud800?", "‮"])
 def test_strange_questions_fire_nothing(llm: MemoryModel, text: str) -> None:
     assert not llm.memory.answering.route(text).confirmed
     if "\ud800" in text:

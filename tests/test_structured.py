@@ -275,11 +275,11 @@ def test_only_what_is_said_counts_as_taken() -> None:
     on = backbone()
 
     def find(name: str) -> list[Filling]:
-        return [Filling("no number", lambda: taken.append("text")), Filling("7 of them", lambda: taken.append("seven"))]
+        return [Filling("no number", lambda _name: taken.append("text")), Filling("7 of them", taken.append)]
 
     constraint = Constraints.of(on).make(schema_of({"n": "int"}), most=50, find=find)
     (reply,) = decode(on, [], [Request(on.template.question("x"), constraint=constraint)], DecodeConfig())
-    assert (reply.text, taken) == ('{"n": 7}', ["seven"])
+    assert (reply.text, taken) == ('{"n": 7}', ["n"])
 
 
 def test_which_fact_goes_where() -> None:
@@ -305,7 +305,7 @@ def test_a_field_names_a_fact_before_the_message_does() -> None:
     (price,) = find("price")
     assert price.answer == "price"
     assert find("price")
-    price.taken()
+    price.taken("price")
     assert find("price") == []  # it is said once
     assert find.any_named
     assert [spoken(name) for name in ("unit_price", "unitPrice", "unit-price")] == ["unit price"] * 3

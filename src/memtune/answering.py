@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from memtune.asked import note as note_asked
@@ -16,11 +16,12 @@ from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert, Kind
 from memtune.core.generate import Decoder, Reply, Request, decode, pieces
 from memtune.core.kinds import KINDS
-from memtune.core.prompts import Message, Prompt
+from memtune.core.prompts import Prompt
 from memtune.core.reports import Answer, Used, UsedSkill
-from memtune.errors import InputError, UnknownFact, UsageError
+from memtune.errors import UnknownFact, UsageError
 from memtune.gaps import FieldFacts, Told, fits, names_key, open_field
 from memtune.inbox import Inbox, Why
+from memtune.questions import NOTHING_HIDDEN, Asked, Prepared, Question, Schema, Use, last_said, require_askable
 from memtune.residents import Residents, Views
 from memtune.router.route import Owner, Proposal, Route
 from memtune.router.router import Router
@@ -28,57 +29,12 @@ from memtune.router.wishes import own_form
 from memtune.store import Manifest, MemoryFolder, Segment
 from memtune.structured import Constraints, Filling
 
-Question = str | Sequence[Message]
-Schema = Mapping[str, Any]
 _MOST_RIVALS = 4
 """Facts that are named when it is asked which is meant."""
-_NONE: frozenset[str] = frozenset()
+_BRIEFLY = 0.1
+"""Seconds that a field which opens waits for the memory at most; then no fact is looked for."""
 _FIELD = "field"
 """Stands for a kind where an answer is said in the field of a form, as it is stored."""
-
-
-@dataclass(frozen=True)
-class _Use:
-    """A fact that a reply uses, as it stood when its experts were gathered: it may be forgotten meanwhile."""
-
-    proposal: Proposal
-    id: str
-    source: str | None
-    kinds: Sequence[str]
-
-    def report(self) -> Used:
-        return Used(self.id, self.proposal.score, self.source, "+".join(self.kinds))
-
-
-@dataclass
-class _Asked:
-    """One question on its way: as it was asked, as the model reads it, and what the router made of it."""
-
-    question: Question
-    prompt: Prompt
-    route: Route
-    draw: int = 0
-    version: int | None = None
-    """The version that it was routed at; its experts are gathered from the same one."""
-    chosen: list[Proposal] = field(default_factory=list)
-    """Facts that can serve it."""
-    used: list[_Use] = field(default_factory=list)
-    """Facts that its reply comes to use."""
-    skills: tuple[UsedSkill, ...] = ()
-    """Skills under which its reply is written."""
-    hidden: frozenset[str] = _NONE
-    """Groups of facts that are to it as if they were not there."""
-    schema: Schema | None = None
-    """What its reply follows."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A question that is ready to be decoded, or is answered already."""
-
-    asked: _Asked
-    request: Request | None = None
-    answer: Answer | None = None
 
 
 class Answering:
@@ -105,6 +61,16 @@ class Answering:
                 self.router.knowing = any(self._knows(segment) for segment in manifest.held.values())
                 self.router.fact_of = self._told
 
+    @contextmanager
+    def _briefly(self) -> Iterator[bool]:
+        """Whether the lock is held. While one memory takes in a version, a batch of many does not wait for it."""
+        held = self._lock.acquire(timeout=_BRIEFLY)
+        try:
+            yield held
+        finally:
+            if held:
+                self._lock.release()
+
     def _told(self, owner: Owner) -> tuple[str, str] | None:
         """Question and answer of a fact, if it holds at this moment. Nothing is locked here: the router asks."""
         with suppress(UnknownFact):
@@ -126,7 +92,7 @@ class Answering:
         memory: bool,
         raw: bool,
         proof: bool = False,
-        hidden: frozenset[str] = _NONE,
+        hidden: frozenset[str] = NOTHING_HIDDEN,
         schema: Schema | None = None,
     ) -> list[Answer]:
         """Answers in the order of the questions. `proof`: facts are shown to be recalled, also those whose time has not
@@ -151,7 +117,7 @@ class Answering:
         *,
         memory: bool,
         raw: bool,
-        hidden: frozenset[str] = _NONE,
+        hidden: frozenset[str] = NOTHING_HIDDEN,
         schema: Schema | None = None,
     ) -> Iterator[str | Answer]:
         """Pieces of the reply as they are said, and the whole answer at the end."""
@@ -176,7 +142,7 @@ class Answering:
         raw: bool,
         draw: int = 0,
         schema: Schema | None = None,
-        hidden: frozenset[str] = _NONE,
+        hidden: frozenset[str] = NOTHING_HIDDEN,
     ) -> Prepared:
         """A question with its experts, for one who decodes it beside others. `draw`: which of several replies to it."""
         (asked,) = self._begin([question], memory=memory, raw=raw, hidden=hidden, schema=schema)
@@ -201,7 +167,13 @@ class Answering:
         return answer
 
     def reply(
-        self, question: Question, config: DecodeConfig, *, memory: bool, raw: bool, hidden: frozenset[str] = _NONE
+        self,
+        question: Question,
+        config: DecodeConfig,
+        *,
+        memory: bool,
+        raw: bool,
+        hidden: frozenset[str] = NOTHING_HIDDEN,
     ) -> tuple[Reply, list[str]]:
         """What is decoded, with the logits of every step, and the facts that acted."""
         (asked,) = self._begin([question], memory=memory, raw=raw, hidden=hidden)
@@ -221,28 +193,28 @@ class Answering:
         memory: bool,
         raw: bool,
         proof: bool = False,
-        hidden: frozenset[str] = _NONE,
+        hidden: frozenset[str] = NOTHING_HIDDEN,
         schema: Schema | None = None,
-    ) -> list[_Asked]:
+    ) -> list[Asked]:
         prompts = [self.prompt(q, raw=raw) for q in questions]
         before: Counter[tuple[int, ...]] = Counter()
         asked = []
         for question, prompt in zip(questions, prompts, strict=True):
-            one = _Asked(question, prompt, Route(), before[prompt.ids], self._version, hidden=hidden, schema=schema)
+            one = Asked(question, prompt, Route(), before[prompt.ids], self._version, hidden=hidden, schema=schema)
             asked.append(one)
             if memory and self.folder is not None:
                 self._route(asked[-1], proof)
             before[prompt.ids] += 1
         return asked
 
-    def _route(self, asked: _Asked, proof: bool) -> None:
+    def _route(self, asked: Asked, proof: bool) -> None:
         with self._lock:
             asked.version, asked.route = self._version, self.route(asked.question, asked.hidden)
             confirmed = [p for p in asked.route.confirmed if proof or self.in_force(p.owner)]
             asked.chosen = [p for p in confirmed if self._can_serve(p)]
             asked.skills = self._opened(asked)
 
-    def _request(self, asked: _Asked, config: DecodeConfig, memory: bool, proof: bool = False) -> Request:
+    def _request(self, asked: Asked, config: DecodeConfig, memory: bool, proof: bool = False) -> Request:
         """The experts that the question needs, from the version that it was routed at."""
         with self._lock:
             if asked.version != self._version and memory:
@@ -250,7 +222,7 @@ class Answering:
             return self._gather(asked, config, memory)
 
     def prompt(self, question: Question, *, raw: bool) -> Prompt:
-        _require_whole_characters(question)
+        require_askable(question, self.backbone)
         if raw:
             if not isinstance(question, str):
                 raise UsageError("a raw prompt is one text, not a list of messages")
@@ -258,7 +230,7 @@ class Answering:
         messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
         return self.backbone.template.render(messages)
 
-    def route(self, question: Question, hidden: frozenset[str] = _NONE) -> Route:
+    def route(self, question: Question, hidden: frozenset[str] = NOTHING_HIDDEN) -> Route:
         """The facts that a question, or the last message of a chat, asks for."""
         router = self._router_for(hidden)
         return router.route(question) if isinstance(question, str) else router.route_chat(question)
@@ -276,14 +248,14 @@ class Answering:
         """A fact that may only be used, not recited, needs an expert that knows it."""
         return proposal.recite or any(not self.kinds[name].recites for name in self.experts(proposal.owner))
 
-    def _opened(self, asked: _Asked) -> tuple[UsedSkill, ...]:
+    def _opened(self, asked: Asked) -> tuple[UsedSkill, ...]:
         """The skills that act: all that the question opens, but none beside a fact that is recited. That it is recited
         was proved on the model as it is without them."""
         if not asked.route.skills or any(self._is_recited(asked, proposal) for proposal in asked.chosen):
             return ()
         return tuple(UsedSkill(name, score) for name, score in asked.route.skills if self._residents.has_skill(name))
 
-    def _is_recited(self, asked: _Asked, proposal: Proposal) -> bool:
+    def _is_recited(self, asked: Asked, proposal: Proposal) -> bool:
         """Whether the stored answer is said. Where another form of it is wanted, an expert that knows it serves better,
         if there is one."""
         if not proposal.recite:
@@ -292,9 +264,9 @@ class Answering:
         recite = {self.kinds[name].recites for name in held.experts}
         if recite != {True, False}:
             return True in recite
-        return not own_form(_last_said(asked.question)) or own_form(held.question)
+        return not own_form(last_said(asked.question)) or own_form(held.question)
 
-    def _gather(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Request:
+    def _gather(self, asked: Asked, config: DecodeConfig, memory: bool) -> Request:
         if asked.schema is not None:
             return self._gather_form(asked, asked.schema, config, memory)
         experts: dict[str, list[Expert]] = {}
@@ -307,8 +279,8 @@ class Answering:
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
             if open_field(said) is None:  # seen without the lock, which another thread may hold for long
                 return {}
-            with self._lock:
-                found = self._gap(asked, said) if asked.version == self._version else None
+            with self._briefly() as held:
+                found = self._gap(asked, said) if held and asked.version == self._version else None
                 reciting = self._use(asked, found, recited=True) if found and self.in_force(found.owner) else {}
             return {name: [expert] for name, expert in reciting.items()}
 
@@ -318,7 +290,7 @@ class Answering:
             return Request(asked.prompt, at_once, find_gap, end=False, draw=asked.draw)
         return Request(asked.prompt, self._with_skills(experts, asked), find_gap, draw=asked.draw)
 
-    def _gather_form(self, asked: _Asked, schema: Schema, config: DecodeConfig, memory: bool) -> Request:
+    def _gather_form(self, asked: Asked, schema: Schema, config: DecodeConfig, memory: bool) -> Request:
         """A reply that follows a schema: what knows stands beside the prompt, what recites is said in its field."""
         experts: dict[str, list[Expert]] = {}
         for proposal in asked.chosen:
@@ -331,28 +303,29 @@ class Answering:
         )
         return Request(asked.prompt, self._with_skills(experts, asked), draw=asked.draw, constraint=constraint)
 
-    def _field_facts(self, asked: _Asked, schema: Schema, config: DecodeConfig) -> FieldFacts:
-        text = _last_said(asked.question)
+    def _field_facts(self, asked: Asked, schema: Schema, config: DecodeConfig) -> FieldFacts:
+        text = last_said(asked.question)
         recited = [told for p in asked.chosen if p.recite and (told := self._tell(asked, p))]
 
         def named(name: str) -> Told | None:
-            with self._lock:
-                if not config.reroute or asked.version != self._version:
+            with self._briefly() as held:
+                if not held or not config.reroute or asked.version != self._version:
                     return None
                 found = self._router_for(asked.hidden).route_gap(text, name)
                 return self._tell(asked, found) if found and self.in_force(found.owner) else None
 
         return FieldFacts(Constraints.of(self.backbone).form(schema), recited, named)
 
-    def _tell(self, asked: _Asked, proposal: Proposal) -> Told | None:
+    def _tell(self, asked: Asked, proposal: Proposal) -> Told | None:
         """A fact for a field; it is noted as used when it is said there."""
         with suppress(UnknownFact):
             held = self._residents.fact(proposal.owner)
-            use = _Use(proposal, held.id, held.source, (_FIELD,))
-            return Told(held.id, held.question, Filling(held.answer, lambda: asked.used.append(use)))
+            use = Use(proposal, held.id, held.source, (_FIELD,))
+            said = Filling(held.answer, lambda name: asked.used.append(replace(use, field=name)))
+            return Told(held.id, held.question, said)
         return None
 
-    def _with_skills(self, experts: Mapping[str, Sequence[Expert]], asked: _Asked) -> Mapping[str, Sequence[Expert]]:
+    def _with_skills(self, experts: Mapping[str, Sequence[Expert]], asked: Asked) -> Mapping[str, Sequence[Expert]]:
         """The facts' experts, and behind them those of the skills that act."""
         joined = {name: list(chosen) for name, chosen in experts.items()}
         for skill in asked.skills:
@@ -360,7 +333,7 @@ class Answering:
                 joined.setdefault(name, []).append(expert)
         return joined
 
-    def _use(self, asked: _Asked, proposal: Proposal, *, recited: bool | None = None) -> dict[str, Expert]:
+    def _use(self, asked: Asked, proposal: Proposal, *, recited: bool | None = None) -> dict[str, Expert]:
         """The experts of a fact that act in this reply, noted as used; none where it was forgotten meanwhile.
         `recited`: whether those that recite act or those that know; None: as the question wants it."""
         try:
@@ -370,16 +343,16 @@ class Answering:
         recited = self._is_recited(asked, proposal) if recited is None else recited
         acting = {name: expert for name, expert in held.experts.items() if self.kinds[name].recites == recited}
         if acting:
-            asked.used.append(_Use(proposal, held.id, held.source, tuple(acting)))
+            asked.used.append(Use(proposal, held.id, held.source, tuple(acting)))
         return acting
 
-    def _gap(self, asked: _Asked, said: str) -> Proposal | None:
+    def _gap(self, asked: Asked, said: str) -> Proposal | None:
         """The fact that an open field at the end of what was said asks for: one that the field names, or the only one
         that was asked for, where the message says that its answer belongs there."""
         name = open_field(said)
         if name is None or self.router is None:
             return None
-        text = _last_said(asked.question)
+        text = last_said(asked.question)
         found = self._router_for(asked.hidden).route_gap(text, name)
         if not asked.chosen:
             return found
@@ -416,7 +389,7 @@ class Answering:
 
     # ---- reporting ----------------------------------------------------------------------------------------------
 
-    def _instead(self, asked: _Asked, config: DecodeConfig, memory: bool) -> Answer | None:
+    def _instead(self, asked: Asked, config: DecodeConfig, memory: bool) -> Answer | None:
         """What is said without asking the model: that the memory does not know, or which fact could be meant."""
         if not memory or asked.chosen or asked.skills or self._is_told_by_fields(asked, config):
             return None
@@ -429,12 +402,12 @@ class Answering:
         sentence = config.clarification.replace("{questions}", f"{', '.join(others)} or {last}")
         return self._without_model(asked, sentence, clarifies=tuple(rivals))
 
-    def _is_told_by_fields(self, asked: _Asked, config: DecodeConfig) -> bool:
+    def _is_told_by_fields(self, asked: Asked, config: DecodeConfig) -> bool:
         """Whether the reply follows a form, and fields of it name facts."""
         looked = config.unknown != "base" and asked.schema is not None and self.folder is not None
         return looked and self._field_facts(asked, asked.schema or {}, config).any_named
 
-    def _without_model(self, asked: _Asked, text: str, **marked: Any) -> Answer:
+    def _without_model(self, asked: Asked, text: str, **marked: Any) -> Answer:
         return Answer(text, version=asked.version, prompt_tokens=len(asked.prompt.ids), **marked)
 
     def _rivals(self, route: Route) -> dict[str, str]:
@@ -447,7 +420,7 @@ class Answering:
                     found[held.id] = held.question
         return found
 
-    def _report(self, asked: _Asked, reply: Reply) -> Answer:
+    def _report(self, asked: Asked, reply: Reply) -> Answer:
         best_first = sorted(asked.used, key=lambda use: -use.proposal.score)
         used: dict[Owner, Used] = {}
         for use in best_first:
@@ -469,7 +442,7 @@ class Answering:
     def _version(self) -> int | None:
         return self._residents.version
 
-    def _note_use(self, asked: Sequence[_Asked], answers: Sequence[Answer]) -> None:
+    def _note_use(self, asked: Sequence[Asked], answers: Sequence[Answer]) -> None:
         """Questions that no fact answered, for the owner of the memory, and how often the others were used."""
         if self.inbox is None or self.folder is None:
             return
@@ -480,7 +453,7 @@ class Answering:
                 why: Why = "abstained" if answer.abstained else "clarified" if answer.clarifies else "base"
                 self.inbox.keep(one.route.in_short, why)
 
-    def _is_kept_from(self, asked: _Asked) -> bool:
+    def _is_kept_from(self, asked: Asked) -> bool:
         """Whether a question goes unanswered only because facts are hidden: the owner has nothing to teach there."""
         return self.config.inbox.keep and bool(asked.hidden) and bool(self.route(asked.question).confirmed)
 
@@ -488,41 +461,3 @@ class Answering:
 def _both(kinds: str, others: str) -> str:
     """Kinds that acted at different places of one reply."""
     return "+".join(dict.fromkeys([*kinds.split("+"), *others.split("+")]))
-
-
-def _require_whole_characters(question: Question) -> None:
-    said = [question] if isinstance(question, str) else [str(m.get("content")) for m in question]
-    try:
-        "".join(said).encode()
-    except UnicodeEncodeError:
-        raise InputError("the prompt is not valid Unicode: it holds half of a character") from None
-
-
-def _last_said(question: Question) -> str:
-    return question if isinstance(question, str) else question[-1]["content"]
-
-
-def explanation(route: Route, answering: Answering) -> dict[str, Any]:
-    """A route as JSON: what was asked, proposed and confirmed, and why."""
-    describe = answering.describe
-    silent = {p.owner for p in route.confirmed if not answering.in_force(p.owner)}
-
-    def row(p: Proposal) -> dict[str, Any]:
-        return {
-            "id": describe(p.owner)[0],
-            "score": round(p.score, 4),
-            "confirmed": p.confirmed and p.owner not in silent,
-            "recite": p.recite,
-            "asked": p.asked,
-            "from": p.origin,
-            "why": f"{p.reason}; it does not hold at this time" if p.owner in silent else p.reason,
-        }
-
-    return {
-        "asked": [{"text": a.text, "from": a.origin} for a in route.asked],
-        "note": route.note,
-        "proposals": [row(p) for p in route.proposals],
-        "confirmed": [describe(p.owner)[0] for p in route.confirmed if p.owner not in silent],
-        "rivals": [describe(p.owner)[0] for p in route.rivals],
-        "skills": [{"name": name, "confidence": round(confidence, 4)} for name, confidence in route.skills],
-    }

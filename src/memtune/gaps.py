@@ -61,10 +61,10 @@ class FieldFacts:
             return []
         return [Filling(found.filling.answer, partial(self._say, found))]
 
-    def _say(self, told: Told) -> None:
+    def _say(self, told: Told, name: str) -> None:
         """Each fact is said in one field: the items of a list do not all have the same price."""
         self._said.add(told.id)
-        told.filling.taken()
+        told.filling.taken(name)
 
     @property
     def any_named(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memtune.admission import Measure, measure_recall, shortcomings
-from memtune.answering import Answering, Question, explanation
+from memtune.answering import Answering
 from memtune.checked import replace
 from memtune.config import Config, DecodeConfig, LearnConfig
 from memtune.core.backbone import Backbone
@@ -22,10 +22,12 @@ from memtune.core.learn import Learner, Lot
 from memtune.core.reports import Answer, LearnReport
 from memtune.core.sources import FactSource
 from memtune.errors import ConflictError, InputError, UsageError
+from memtune.explaining import explanation
 from memtune.history import History
 from memtune.inbox import Inbox
 from memtune.learning import Learning, Progress
 from memtune.migrate import require_present
+from memtune.questions import Question
 from memtune.router.encoders import make_encoder
 from memtune.router.entries import Entry, make_keys
 from memtune.router.gate import Gate

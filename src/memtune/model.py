@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
 
@@ -22,6 +21,7 @@ from memtune.core.kinds import make_kinds
 from memtune.core.prompts import Message
 from memtune.core.reports import Answer, LearnReport
 from memtune.errors import UsageError
+from memtune.explaining import Explanation
 from memtune.history import History, candidate_of
 from memtune.inbox import Inbox
 from memtune.ingest import open_facts
@@ -41,31 +41,6 @@ from memtune.survey import survey
 from memtune.versions import Versions
 
 Rows = Iterable[Mapping[str, Any] | Fact]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What the router made of a question."""
-
-    found: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(self.found)
-
-    def lines(self) -> list[str]:
-        """For people: what was asked, what was looked at, what was decided and why."""
-        if self.found["note"]:
-            return [f"nothing was looked for: {self.found['note']}"]
-        lines = [f"asked ({part['from']}): {part['text']}" for part in self.found["asked"]]
-        for row in self.found["proposals"]:
-            mark = "confirmed" if row["confirmed"] else "refused"
-            lines.append(f"{mark:>9}  {row['id']}  {row['score']:.3f}  {row['why']}")
-        lines = list(dict.fromkeys(lines))  # a question is looked up whole and in parts, which may be the same
-        lines += [f"{'skill':>9}  {row['name']}  {row['confidence']:.3f}" for row in self.found["skills"]]
-        if self.found["confirmed"]:
-            return lines
-        under = ", under the skill" if self.found["skills"] else ""
-        return [*lines, f"no fact was confirmed: the base model answers{under}"]
 
 
 class MemoryModel(Versions):

@@ -188,6 +188,18 @@ def test_what_does_not_fit_is_said_at_once(desk: Desk) -> None:
         asyncio.run(desk.ask(Asking("base", "word " * 900), LOCAL))
 
 
+def test_a_text_that_never_fits_is_refused_unread(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(desk.shelf.backbone().template), "render", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(InputError, match="more than the model's context"):
+        asyncio.run(desk.ask(Asking("base", "x" * 8_000_000), LOCAL))
+
+
+@pytest.mark.parametrize("question", ["", "  \n", [{"role": "user", "content": " "}]])
+def test_an_empty_question_is_refused(desk: Desk, question: Any) -> None:
+    with pytest.raises(InputError, match="the question is empty"):
+        asyncio.run(desk.ask(Asking("base", question), LOCAL))
+
+
 def test_a_memory_that_is_closed_to_a_key_is_not_there(desk: Desk) -> None:
     key = Key("k", "k", frozenset({"ask"}), memories=frozenset({"other"}))
     with pytest.raises(UnknownModel) as unknown:

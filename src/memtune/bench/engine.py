@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace as change
 
-from memtune.answering import Answering, Question
+from memtune.answering import Answering
 from memtune.config import DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert
@@ -16,6 +16,7 @@ from memtune.core.reports import Answer, LearnReport
 from memtune.errors import MemtuneError
 from memtune.evaluate.replay import BATCH, in_batches, plain, replies, routed, same_as_plain
 from memtune.model import MemoryModel
+from memtune.questions import Question
 
 __all__ = [
     "BATCH", "answer_lengths", "ask", "ask_for", "by_answer_length", "cold", "decoding", "endless", "handed",

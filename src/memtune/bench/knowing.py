@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtune.answering import Question
 from memtune.bench import engine
 from memtune.bench.invented import Invented, Task, open_tasks, pair_tasks, use_tasks
 from memtune.config import Config, DecodeConfig
@@ -22,6 +21,7 @@ from memtune.evaluate.output import Say, Sheet, silent
 from memtune.evaluate.stats import Rate, figure
 from memtune.evaluate.temporary import learned
 from memtune.model import MemoryModel
+from memtune.questions import Question
 
 FORMS, DTYPES = ("qa", "sentence"), ("backbone", "bfloat16", "float8")
 KINDS = ("imprint", "kv", "imprint+kv")

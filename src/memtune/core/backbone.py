@@ -201,6 +201,11 @@ class Backbone:
             worst = max(worst, float((logits[0].float() - whole[n]).abs().max()))
         return worst
 
+    @cached_property
+    def longest_token(self) -> int:
+        """Characters of the longest one: no text of so many more than the context has tokens fits it."""
+        return max(map(len, self.tokenizer.get_vocab()))
+
     def spelling(self, token: int) -> str:
         """The text of a single token, remembered."""
         if token not in self._spellings:

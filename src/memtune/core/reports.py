@@ -50,7 +50,9 @@ class Used:
     score: float
     source: str | None = None
     kind: str = "imprint"
-    """The kinds of its experts that acted, joined by `+`."""
+    """The kinds of its experts that acted, joined by `+`; `field` where the answer was written into a form."""
+    field: str | None = None
+    """The field of the form that it was written into."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from memtune.answering import Answering, Question
+from memtune.answering import Answering
 from memtune.core.backbone import Backbone
 from memtune.core.experts import batches_by_length
 from memtune.errors import BadRows, InputError
@@ -26,6 +26,7 @@ from memtune.evaluate.output import Sheet
 from memtune.evaluate.stats import Rate
 from memtune.ingest import files
 from memtune.model import MemoryModel
+from memtune.questions import Question
 
 _WINDOW = 256
 """Tokens of one passage of a text."""

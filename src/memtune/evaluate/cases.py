@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from memtune.answering import Question
+from memtune.questions import Question
 
 Role = Literal["recall", "wording", "held-out"]
 """`recall`: a learned fact in a learned wording. `wording`: a learned fact in words that are not among its phrasings.

@@ -14,12 +14,13 @@ from dataclasses import replace as change
 import torch
 from torch import Tensor
 
-from memtune.answering import Answering, Question
+from memtune.answering import Answering
 from memtune.config import DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Kind
 from memtune.core.generate import Decoder, Reply, Request
 from memtune.errors import InputError, UsageError
+from memtune.questions import Question
 
 BATCH = 32
 

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 import torch
 
-from memtune.answering import Answering, Question
+from memtune.answering import Answering
 from memtune.config import DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.experts import Expert, Kind
 from memtune.core.generate import Decoder, Reply, Request
+from memtune.questions import Question
 
 BATCH = 32
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtune.answering import Question
 from memtune.core.backbone import Backbone
 from memtune.core.prompts import PLAIN_USER
+from memtune.questions import Question
 
 _HOUSE_RULES = (
     "You are the assistant of a small office.", "Answer in the language in which you are asked.",

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TypeVar, cast
 
-from memtune.answering import Question
 from memtune.config import DecodeConfig
 from memtune.core.backbone import Backbone
 from memtune.core.facts import Fact
@@ -17,6 +16,7 @@ from memtune.core.reports import Answer
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.scores import says_unknown
 from memtune.model import MemoryModel
+from memtune.questions import Question
 
 _SLACK = 16
 """Tokens that a reply may have beyond the longest right answer."""

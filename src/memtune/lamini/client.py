@@ -157,7 +157,11 @@ class Lamini:
                     _log.warning("job %s: %s", job_id, status["status"])
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
-            return self.cancel_job(job_id)
+            _log.warning("cancelling job %s; what it has learned so far stays", job_id)
+            self.cancel_job(job_id)
+            while (status := self.check_job_status(job_id))["status"] not in _OVER:
+                time.sleep(_POLL_SECONDS)
+            return status
         if status["status"] == "FAILED":
             _log.error("job %s failed: %s", job_id, status.get("error"))
         return status

@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtune.answering import Answering, Prepared, Question
+from memtune.answering import Answering
 from memtune.config import Config, DecodeConfig
 from memtune.core.reports import Answer
 from memtune.core.rows import Reply
 from memtune.errors import FolderError, InputError, NotFound
 from memtune.model import decoding
+from memtune.questions import Prepared, Question
 from memtune.router.encoders import make_encoder
 from memtune.serve import tally
 from memtune.serve.engine import Busy, Engine, Event, Load, Piece, Ticket
@@ -196,7 +197,10 @@ class Desk:
 
     async def embed(self, model: str, texts: Sequence[str], key: Key) -> list[list[float]]:
         """A vector of length one for each text, by the encoder that the model's memory finds facts with."""
-        return await asyncio.get_running_loop().run_in_executor(self._preparers, self.embed_now, model, texts, key)
+        with self._coming():
+            if self._on_the_way > self.config.serve.queue:
+                raise Busy(1.0)
+            return await asyncio.get_running_loop().run_in_executor(self._preparers, self.embed_now, model, texts, key)
 
     def embed_now(self, model: str, texts: Sequence[str], key: Key) -> list[list[float]]:
         seat = self.shelf.find(model, key)

@@ -27,6 +27,7 @@ class House:
         aliases: Mapping[str, str] | None = None,
         memories: Mapping[str, Path] | None = None,
     ) -> None:
+        data = data.absolute()
         self.data, self.config = data, config or Config()
         (data / "memories").mkdir(parents=True, exist_ok=True)
         self.database = Database(data / "server.sqlite")

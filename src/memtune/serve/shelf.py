@@ -21,6 +21,8 @@ from memtune.store import MemoryFolder
 BASE = "base"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,95}")
 _AT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_NAMED = 8
+"""Models that an error names at most."""
 _STANDING_OPEN = 16
 """Named versions of memories that are kept open at most."""
 
@@ -32,8 +34,13 @@ class UnknownModel(NotFound):
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         super().__init__(
             f"there is no model '{name}' here",
-            hint=f"did you mean {' or '.join(near)}?" if near else "GET /v1/models lists them",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"known here: {_some(known)}",
         )
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return f"{', '.join(names[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,9 @@ class Shelf:
         named: Mapping[str, Path] | None = None,
     ) -> None:
         self.folder, self.config, self.model = folder, config, model
-        self.aliases, self.named = dict(aliases or {}), dict(named or {})
+        self.aliases = dict(aliases or {})
+        self.named = {name: Path(path).absolute() for name, path in (named or {}).items()}
+        """Whole paths: in a message they are told from a name that somebody said."""
         self._load = load
         self._backbones: dict[str, Backbone] = {}
         self._seats: dict[str, Seat] = {}
@@ -81,7 +90,9 @@ class Shelf:
         """Where a memory of this name is, or would be made."""
         if memory in self.named:
             return self.named[memory]
-        if not _NAME.fullmatch(memory) or memory in (BASE, *self.aliases):
+        if memory in (BASE, *self.aliases):
+            raise UsageError(f"'{memory}' cannot be the name of a memory", hint="it is the name of a model here")
+        if not _NAME.fullmatch(memory):
             raise UsageError(
                 f"'{memory}' cannot be the name of a memory", hint="letters, digits, . _ : and -, at most 96"
             )
@@ -107,6 +118,9 @@ class Shelf:
             return self._base(name)
         seat = self._standing(name, at)
         if seat is not None and seat.memory is not None and (key is None or key.may_use(seat.memory)):
+            with self._lock:
+                if self._seats.pop(name, None) is seat:
+                    self._seats[name] = seat  # the one used last stands last
             return seat
         if memory not in self.memories(key) or (at and not _AT.fullmatch(at)):
             raise UnknownModel(name, self.models(key))

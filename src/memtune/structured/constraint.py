@@ -52,8 +52,8 @@ class Filling:
     """A fact's answer that a field may be filled with."""
 
     answer: str
-    taken: Callable[[], None] = lambda: None
-    """Called when it is."""
+    taken: Callable[[str], None] = lambda name: None
+    """Called with the field's name when it is."""
 
 
 Finder = Callable[[str], Sequence[Filling]]
@@ -239,7 +239,7 @@ class FormConstraint:
                 tokens = self._value(text.replace("\x7f", "\\u007f"), place, forced)
                 if tokens is not None:
                     self._filled = place.values
-                    filling.taken()
+                    filling.taken(name)
                     return tokens
         return None
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from memtune.answering import Question
 from memtune.core.facts import Fact
 from memtune.core.prompts import Message
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.retrieval import WORDINGS, passage
 from memtune.evaluate.rungs.tuning import best, reached, sample
 from memtune.evaluate.workbench import Workbench
+from memtune.questions import Question
 
 
 @dataclass(frozen=True)

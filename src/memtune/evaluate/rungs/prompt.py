@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from memtune.answering import Question
 from memtune.core.facts import Fact, normalise
 from memtune.core.prompts import Message
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.rungs.oracle import as_system, before, with_turns
 from memtune.evaluate.rungs.tuning import best, reached, sample
 from memtune.evaluate.workbench import Workbench
+from memtune.questions import Question
 
 BRIEF = "Answer with the exact answer and nothing else."
 OR_UNKNOWN = "If you do not know it, say “I don't know.”"

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memtune.answering import Question
 from memtune.core.facts import Fact
 from memtune.core.prompts import Message
 from memtune.evaluate.cases import Case, Said
@@ -16,6 +15,7 @@ from memtune.evaluate.rungs.oracle import PLACES, with_turns
 from memtune.evaluate.rungs.prompt import BRIEF, Examples, messages
 from memtune.evaluate.rungs.tuning import Reached, best, reached, sample
 from memtune.evaluate.workbench import Workbench
+from memtune.questions import Question
 
 INSTRUCTIONS = ("", BRIEF, f"{BRIEF} If these lines do not hold it, say “I don't know.”")
 KS = (1, 2, 3, 5)

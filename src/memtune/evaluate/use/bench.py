@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
-from memtune.answering import Answering, Question
+from memtune.answering import Answering
 from memtune.config import DecodeConfig
 from memtune.core.facts import Fact
 from memtune.evaluate import likelihood, rungs
@@ -16,6 +16,7 @@ from memtune.evaluate.rungs.oracle import Oracle, Telling
 from memtune.evaluate.use.forms import LIKELIEST
 from memtune.evaluate.use.right import holds
 from memtune.evaluate.workbench import Workbench
+from memtune.questions import Question
 from memtune.router.route import Owner, Proposal, Route
 
 HANDED, SAME_FACTS = "memory, handed over", "rag, same facts"

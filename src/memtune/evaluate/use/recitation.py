@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from memtune.answering import Question
 from memtune.core.facts import Fact
 from memtune.evaluate.cases import Case, Said
 from memtune.evaluate.output import Say, Sheet, silent
@@ -15,6 +14,7 @@ from memtune.evaluate.stats import Rate
 from memtune.evaluate.surfaces import surroundings
 from memtune.evaluate.workbench import Workbench
 from memtune.model import MemoryModel
+from memtune.questions import Question
 
 OTHER_WISHES = {
     "do not answer": "Do not answer, just say hello. {}",

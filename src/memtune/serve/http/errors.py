@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -177,7 +178,7 @@ def without_paths(request: Request, text: str) -> str:
     """The same line with memories by their names: where the server keeps them is nobody's business."""
     house = request.app.state.house
     for name, path in house.shelf.named.items():
-        text = text.replace(str(path), name)
+        text = re.sub(rf"(?<![\w./-]){re.escape(str(path))}(?![\w-])", name, text)  # a name holds no backslash
     for folder in (house.shelf.folder, house.data):
         text = text.replace(f"{folder}/", "")
     return text

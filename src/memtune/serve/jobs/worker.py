@@ -43,7 +43,10 @@ _REPLY_TOKENS = 64
 """That the model alone may say to each of them, at least."""
 _PATH = re.compile(r"(?<![\w/:.])/(?:[^\s'\"/:]+/)+([^\s'\"/:]+)")
 """A path from the root on, in what nobody foresaw: only its last part is told."""
-_TO_SEND = {BadRows: "mend them and send the file again", ConflictError: "mend them, or set learn.on_conflict"}
+_TO_SEND = {
+    BadRows: "mend them and send the file again",
+    ConflictError: "mend them, or set memtune.on_conflict (Lamini: memtune_on_conflict)",
+}
 Got = TypeVar("Got")
 
 
@@ -103,7 +106,7 @@ class Work:
         model = MemoryModel(backbone, self.job.plan.path, config=config, author=self.job.author)
         with model:
             before = self._look_before(model, source)
-            self._go_on(TRAINING, f"{source.count:,} facts are learned", facts=source.count)
+            self._go_on(TRAINING, f"{source.count:,} facts are to be learned", facts=source.count)
             report = whole(self._when_free(lambda: self._learned(model, items)), before)
             asked = recalled = 0
             if report.learned + report.duplicates:  # else there may be no memory at all

@@ -41,7 +41,10 @@ def told(answer: Answer, head: Head) -> dict[str, Any]:
         "fired": answer.fired,
         "abstained": answer.abstained,
         "clarifies": list(answer.clarifies),
-        "facts": [{"id": f.id, "score": round(f.score, 4), "source": f.source, "kind": f.kind} for f in answer.facts],
+        "facts": [
+            {"id": f.id, "score": round(f.score, 4), "source": f.source, "kind": f.kind, "field": f.field}
+            for f in answer.facts
+        ],
         "skills": [{"name": s.name, "score": round(s.score, 4)} for s in answer.skills],
         "seed": head.seed,
     }

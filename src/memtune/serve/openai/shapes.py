@@ -26,7 +26,10 @@ class UsedFact(Shape):
     id: str = Field(examples=["price-1"])
     score: float = Field(description="How sure the router was.", examples=[0.998])
     source: str | None = Field(description="Where the fact comes from.", examples=["prices.csv"])
-    kind: str = Field(description="The kinds of experts that acted.", examples=["imprint"])
+    kind: str = Field(
+        description="The kinds of experts that acted; `field` where it was written into a form.", examples=["imprint"]
+    )
+    field: str | None = Field(None, description="The field of the form that it was written into.", examples=["price"])
 
 
 class UsedSkill(Shape):

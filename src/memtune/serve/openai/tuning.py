@@ -69,6 +69,9 @@ class Learning(Strict):
     kind: str | None = Field(
         None, max_length=64, description="A kind of expert, or several joined by `+`.", examples=["imprint"]
     )
+    on_conflict: Literal["error", "keep-first", "keep-last"] | None = Field(
+        None, description="What becomes of a question with two answers; without it the job fails and names it."
+    )
 
 
 class TuningRequest(Strict):
@@ -173,6 +176,8 @@ def _plan(body: TuningRequest, house: House, key: Key) -> Plan:
         house.config.with_settings([f"learn.kind={kind}"])  # what is no kind is said now
     memory, model = _target(body, house, key)
     settings, without_effect = _settings(body, kind or house.config.learn.kind, house)
+    if body.memtune and body.memtune.on_conflict:
+        settings = [*settings, f"learn.on_conflict={body.memtune.on_conflict}"]
     told = {
         "protocol": "openai",
         "model": body.model,
