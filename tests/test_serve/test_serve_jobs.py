@@ -191,7 +191,8 @@ def test_a_job_goes_on_with_the_next_server_when_this_one_ends(office: Office) -
         ([{"input": "a"}, {"input": "b", "output": "c"}], {}, "FAILED", "facts.jsonl: 1 bad row: line 1: no 'answer'"),
         (
             [{"input": "a", "output": "b"}, {"input": "a", "output": "c"}], {}, "FAILED",
-            "1 question has more than one answer: 'a'; mend them, or set memtune.on_conflict (Lamini: memtune_on_conflict)",
+            "1 question has more than one answer: 'a'; mend them, or set memtune.on_conflict"
+            " (Lamini: memtune_on_conflict)",
         ),
         ([], {}, "FAILED", "facts.jsonl is empty"),
         (rows(3), {"settings": ["lora.max_steps=1"], "kind": "imprint+nonsense"}, "FAILED", "kind must be one of"),
