@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
@@ -57,6 +58,8 @@ def serve(
     for package in ("fastapi", "uvicorn", "prometheus_client", "multipart"):
         if find_spec(package) is None:
             raise ExtraMissing({"multipart": "python-multipart"}.get(package, package), "serve")
+    # Threads of a product that wait for each other would keep the processor from those that answer clients.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from memtune.serve.http.running import serve as run
 
     run(data, config, model=model, aliases=aliases, memories=memories, host=host, port=port, say=say)

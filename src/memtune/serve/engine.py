@@ -19,7 +19,7 @@ from memtune.errors import MemtuneError
 from memtune.serve.prefixes import Prefixes
 
 log = logging.getLogger("memtune.serve")
-_GATHER_SECONDS = 0.1
+_GATHER_SECONDS = 0.05
 """How long a request may wait for others that are on their way, so that their prompts are read together."""
 _REST_SECONDS = 30.0
 """After which the room of a batch without rows is given back."""
