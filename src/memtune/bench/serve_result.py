@@ -11,6 +11,8 @@ from memtune.evaluate.stats import Spread, figure
 
 MOST_GROWTH = 0.05
 """Of the server's memory, from a quarter of the time to its end."""
+LEAST_SECONDS = 60.0
+"""Of a run whose memory is judged."""
 _LOOKED_AT = (0.1, 0.25, 0.5, 1.0)
 
 
@@ -76,7 +78,8 @@ class Soak:
         found = [f"{self.load.failed} requests failed"] if self.load.failed else []
         found += [f"{self.load.wrong} answers are not those of their memory and version"] if self.load.wrong else []
         found += [] if self.load.requests > self.load.failed else ["nothing was answered"]
-        if self.resident is not None and self.resident.growth > MOST_GROWTH:
+        long = self.seconds >= LEAST_SECONDS  # before, the batch has not yet had all the room that it comes to need
+        if long and self.resident is not None and self.resident.growth > MOST_GROWTH:
             found.append(f"the server's memory grew by {100 * self.resident.growth:.1f} %")
         return found + (self.load.problems if found else [])
 
