@@ -277,10 +277,11 @@ class Answering:
             return Request(asked.prompt, self._with_skills(experts, asked), draw=asked.draw)
 
         def find_gap(said: str) -> Mapping[str, Sequence[Expert]]:
-            if open_field(said) is None:  # seen without the lock, which another thread may hold for long
+            name = open_field(said)
+            if name is None:  # seen without the lock, which another thread may hold for long
                 return {}
             with self._briefly() as held:
-                found = self._gap(asked, said) if held and asked.version == self._version else None
+                found = self._gap(asked, said, name) if held and asked.version == self._version else None
                 reciting = self._use(asked, found, recited=True) if found and self.in_force(found.owner) else {}
             return {name: [expert] for name, expert in reciting.items()}
 
@@ -346,12 +347,9 @@ class Answering:
             asked.used.append(Use(proposal, held.id, held.source, tuple(acting)))
         return acting
 
-    def _gap(self, asked: Asked, said: str) -> Proposal | None:
-        """The fact that an open field at the end of what was said asks for: one that the field names, or the only one
-        that was asked for, where the message says that its answer belongs there."""
-        name = open_field(said)
-        if name is None or self.router is None:
-            return None
+    def _gap(self, asked: Asked, said: str, name: str) -> Proposal | None:
+        """The fact that a field which opens at the end of what was said asks for: one that the field names, or the only
+        one that was asked for, where the message says that its answer belongs there."""
         text = last_said(asked.question)
         found = self._router_for(asked.hidden).route_gap(text, name)
         if not asked.chosen:

@@ -233,7 +233,7 @@ def test_a_file_that_is_gone_is_named(office: Office) -> None:
             NotFound("no model folder at '/srv/models/llama'", hint="GET /v1/a/b"),
             "no model folder at 'llama'; GET /v1/a/b",
         ),
-        (PermissionError(13, "denied", "/root/.cache/x.bin"), "PermissionError: [Errno 13] denied: 'x.bin'"),
+        (PermissionError(13, "denied", "/srv/cache/x.bin"), "PermissionError: [Errno 13] denied: 'x.bin'"),
         (ValueError("a/b or 1/2 at https://hub.example/a/b"), "ValueError: a/b or 1/2 at https://hub.example/a/b"),
     ],
 )

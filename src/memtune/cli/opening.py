@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,17 +44,8 @@ def load_model(model: str, memory: Path | None, config: Config, author: str | No
     return MemoryModel(model, memory, config=config, author=author)
 
 
-def serve(
-    data: Path,
-    config: Config,
-    *,
-    model: str,
-    aliases: Mapping[str, str],
-    memories: Mapping[str, Path],
-    host: str,
-    port: int,
-    say: Callable[[str], None],
-) -> None:
+def serve(data: Path, config: Config, **given: Any) -> None:
+    """As `memtune.serve.http.running.serve` takes it."""
     for package in ("fastapi", "uvicorn", "prometheus_client", "multipart"):
         if find_spec(package) is None:
             raise ExtraMissing({"multipart": "python-multipart"}.get(package, package), "serve")
@@ -62,7 +53,7 @@ def serve(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from memtune.serve.http.running import serve as run
 
-    run(data, config, model=model, aliases=aliases, memories=memories, host=host, port=port, say=say)
+    run(data, config, **given)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -75,16 +75,15 @@ class Desk:
         loop = asyncio.get_running_loop()
         mail = _Mailbox(self._post(loop))
         with self._coming():
-            if self._on_the_way > self.config.serve.queue:
-                raise Busy(1.0)
-            engine, answering, prepared = await loop.run_in_executor(self._preparers, self._prepare, asking, key)
+            routed = await loop.run_in_executor(self._preparers, self._prepare, asking, key)
+        engine, answering, prepared, config = routed
         if prepared.request is None:
             answer = await self._report(answering, prepared, None)
             if streams:
                 yield _begun(Piece(answer.text))
             yield answer
             return
-        ticket = self._ticket(asking, prepared, mail.put, streams=streams)
+        ticket = Ticket(prepared.request, config, mail.put, streams)
         engine.submit(ticket)
         try:
             while True:
@@ -108,11 +107,11 @@ class Desk:
     def ask_now(self, asking: Asking, key: Key) -> Answer:
         """The same for one who may wait: a thread without an event loop."""
         with self._coming():
-            engine, answering, prepared = self._prepare(asking, key)
+            engine, answering, prepared, config = self._prepare(asking, key)
         if prepared.request is None:
             return answering.report(prepared, None)
         mail: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        ticket = self._ticket(asking, prepared, mail.put, streams=False)
+        ticket = Ticket(prepared.request, config, mail.put)
         engine.submit(ticket)
         try:
             event = mail.get()
@@ -125,18 +124,21 @@ class Desk:
 
     @contextmanager
     def _coming(self) -> Iterator[None]:
+        """One more is on the way; Busy where too many are."""
         with self._counting:
             self._on_the_way += 1
         try:
+            if self._on_the_way > self.config.serve.queue:
+                raise Busy(1.0)
             yield
         finally:
             with self._counting:
                 self._on_the_way -= 1
 
-    def _prepare(self, asking: Asking, key: Key) -> tuple[Engine, Answering, Prepared]:
+    def _prepare(self, asking: Asking, key: Key) -> tuple[Engine, Answering, Prepared, DecodeConfig]:
         """Find the model, route the question and gather its experts."""
         seat = self.shelf.find(asking.model, key)
-        config = self._decoding(asking)
+        config = decoding(self.config.decode, asking.decode)
         try:
             engine = self._engine(seat)
             engine.require_room(arriving=1)
@@ -154,14 +156,7 @@ class Desk:
             if seat.memory is not None and seat.memory not in self.shelf.memories(key):  # it has just been deleted
                 raise UnknownModel(asking.model, self.shelf.models(key)) from None
             raise
-        return engine, answering, prepared
-
-    def _ticket(self, asking: Asking, prepared: Prepared, deliver: Callable[[Event], None], *, streams: bool) -> Ticket:
-        assert prepared.request is not None
-        return Ticket(prepared.request, self._decoding(asking), deliver, streams)
-
-    def _decoding(self, asking: Asking) -> DecodeConfig:
-        return decoding(self.config.decode, asking.decode)
+        return engine, answering, prepared, config
 
     def _post(self, loop: asyncio.AbstractEventLoop) -> _Post:
         """Shared by all who wait in this loop."""
@@ -198,8 +193,6 @@ class Desk:
     async def embed(self, model: str, texts: Sequence[str], key: Key) -> list[list[float]]:
         """A vector of length one for each text, by the encoder that the model's memory finds facts with."""
         with self._coming():
-            if self._on_the_way > self.config.serve.queue:
-                raise Busy(1.0)
             return await asyncio.get_running_loop().run_in_executor(self._preparers, self.embed_now, model, texts, key)
 
     def embed_now(self, model: str, texts: Sequence[str], key: Key) -> list[list[float]]:

@@ -87,9 +87,6 @@ class Load:
     prompts: int = 0
     prefix_hits: int = 0
     prefix_misses: int = 0
-    seconds_by_phase: dict[str, float] = field(
-        default_factory=lambda: {"reading": 0.0, "decoding": 0.0, "telling": 0.0}
-    )
 
 
 class Engine:
@@ -100,6 +97,7 @@ class Engine:
     ) -> None:
         """`coming`: how many requests are being routed and will be here in a moment."""
         self.backbone, self.kinds, self.config, self._coming = backbone, kinds, config, coming
+        self._early = [kind for kind in kinds if isinstance(kind, Early)]
         self.load = Load()
         self._prefixes = Prefixes(backbone, config.prefix_tokens, config.shortest_prefix)
         self._waiting: deque[Ticket] = deque()
@@ -172,21 +170,14 @@ class Engine:
             self._waiting = deque(ticket for ticket in self._waiting if not ticket.gone)
 
     def _turn(self) -> None:
-        begin = time.perf_counter()
         self._joining = []
         if self._may_join():
             self._join(self._next())
-        joined = time.perf_counter()
         if self._running is not None and self._tickets:
             self._running.step()
             self.load.steps += 1
             self.load.tokens += len(self._tickets)
-        stepped = time.perf_counter()
         self._tell()
-        for name, seconds in zip(
-            self.load.seconds_by_phase, (joined - begin, stepped - joined, time.perf_counter() - stepped), strict=True
-        ):
-            self.load.seconds_by_phase[name] += seconds
         self.load.waiting, self.load.rows = len(self._waiting), len(self._tickets)
         self.load.prefix_hits, self.load.prefix_misses = self._prefixes.hits, self._prefixes.misses
 
@@ -225,8 +216,7 @@ class Engine:
 
     def _acts_early(self, request: Request) -> bool:
         """Whether an expert acts on the beginning of the prompt too, so that it is not the plain backbone's."""
-        early = [kind for kind in self.kinds if isinstance(kind, Early)]
-        return any(kind.acts_early(expert) for kind in early for expert in request.experts.get(kind.name, ()))
+        return any(kind.acts_early(expert) for kind in self._early for expert in request.experts.get(kind.name, ()))
 
     def _join(self, groups: dict[int, tuple[Read | None, list[Ticket]]]) -> None:
         for read, tickets in groups.values():
